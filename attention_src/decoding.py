@@ -1,0 +1,112 @@
+"""From a decoder's ``step`` to a sentence: greedy choice and beam search. Knows no model."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Decoded(NamedTuple):
+    """One sentence that a decoder said."""
+
+    tokens: list[int]  # y_1 … y_T, without the end mark
+    log_probability: float  # log p(y_1 … y_T, end), as far as it was said
+    weights: Float[Tensor, "steps source"] | None  # one row per step, the end mark's too; None without attention
+
+
+class Marks(NamedTuple):
+    """The numbers of the marks at which sentences begin and end."""
+
+    begin: int
+    end: int
+
+
+def pick(tree: Any, rows: Tensor) -> Any:
+    """Select rows of every tensor in a nest of tuples: how states and memories follow their hypotheses."""
+    if tree is None:
+        return None
+    if isinstance(tree, Tensor):
+        return tree[rows]
+    parts = [pick(part, rows) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+
+
+def count_rows(tree: Any) -> int:
+    """The batch size of the first tensor in a nest of tuples."""
+    return len(tree) if isinstance(tree, Tensor) else count_rows(tree[0])
+
+
+@torch.no_grad()
+def greedy(step: Callable, state: Any, memory: Any, marks: Marks, longest: int) -> list[Decoded]:
+    """Say the most probable word at each step, until the end mark or ``longest`` words."""
+    return beam(step, state, memory, marks, longest, width=1)
+
+
+@torch.no_grad()
+def beam(
+    step: Callable, state: Any, memory: Any, marks: Marks, longest: int, width: int, length_power: float = 1.0
+) -> list[Decoded]:
+    """Keep the ``width`` best beginnings of each sentence; give the best whole one.
+
+    Finished sentences are compared by log-probability divided by length ** ``length_power``, the end mark counted:
+    0 prefers short sentences, 1 compares the average per word. A sentence that reaches ``longest`` words is cut there.
+
+    :param step: ``step(token, state, memory)`` gives an object with ``logits``, ``state`` and ``weights``
+    """
+    if longest < 1:
+        raise ValueError(f"longest must be at least 1, but is {longest}")
+    if width < 1:
+        raise ValueError(f"width must be at least 1, but is {width}")
+    batch = count_rows(state)
+    rows = torch.arange(batch).repeat_interleave(width)
+    state, memory = pick(state, rows), pick(memory, rows)
+    token = torch.full((batch * width,), marks.begin)
+    # All hypotheses of a sentence begin alike, so only the first may have children at the first step.
+    total = torch.tensor([0.0] + [float("-inf")] * (width - 1)).repeat(batch)
+    done = torch.zeros(batch * width, dtype=torch.bool)
+    length = torch.zeros(batch * width)
+    trail: list[tuple[Tensor, Tensor, Tensor | None]] = []  # parent, token, weights of every step
+    for _ in range(longest):
+        said = step(token, state, memory)
+        parent, token, total = _extend(said.logits, total, done, width, marks.end)
+        trail.append((parent, token, pick(said.weights, parent)))
+        state, memory = pick(said.state, parent), pick(memory, parent)
+        length = length[parent] + ~done[parent]
+        done = done[parent] | (token == marks.end)
+        if done.all():
+            break
+    score = (total / length**length_power).view(batch, width)
+    best = score.argmax(dim=1) + torch.arange(batch) * width
+    return [_trace(trail, int(row), float(total[row]), marks.end) for row in best]
+
+
+def _extend(logits: Tensor, total: Tensor, done: Tensor, width: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the parents, last words and log-probabilities of the ``width`` best continuations of each sentence."""
+    words = logits.shape[-1]
+    if width > words:
+        raise ValueError(f"width must be at most the number of target words, {words}, but is {width}")
+    gain = logits.log_softmax(dim=-1)
+    if not bool(torch.isfinite(gain[~done]).all()):
+        raise FloatingPointError("logits of step are not finite: the model has diverged, or its input held NaN")
+    frozen = torch.full_like(gain, float("-inf"))
+    frozen[:, end] = 0.0  # a finished sentence has one continuation, itself
+    candidates = (total.to(gain)[:, None] + torch.where(done[:, None], frozen, gain)).view(-1, width * words)
+    total, place = candidates.topk(width, dim=1)
+    parent = place // words + torch.arange(len(place))[:, None] * width
+    return parent.flatten(), (place % words).flatten(), total.flatten()
+
+
+def _trace(trail: list[tuple[Tensor, Tensor, Tensor | None]], row: int, total: float, end: int) -> Decoded:
+    """Walk back from the last word of one hypothesis to its first."""
+    tokens: list[int] = []
+    weights: list[Tensor | None] = []
+    for parents, words, looks in reversed(trail):
+        tokens.append(int(words[row]))
+        weights.append(None if looks is None else looks[row])
+        row = int(parents[row])
+    tokens, weights = tokens[::-1], weights[::-1]
+    said = tokens.index(end) + 1 if end in tokens else len(tokens)
+    looked = None if weights[0] is None else torch.stack(weights[:said])
+    return Decoded([token for token in tokens[:said] if token != end], total, looked)

@@ -1,0 +1,70 @@
+"""What the recurrent translators of the book share: the encoder, and the records that pass between their parts."""
+
+from typing import NamedTuple
+
+import torch
+from beartype import beartype
+from jaxtyping import Bool, Float, Int, jaxtyped
+from torch import Tensor, nn
+
+
+class Memory(NamedTuple):
+    """What an encoder leaves behind for the decoder."""
+
+    key: Float[Tensor, "batch source key"]  # what a query is compared with, one row per source word
+    value: Float[Tensor, "batch source value"]  # what is mixed, one row per source word
+    mask: Bool[Tensor, "batch source"]  # True where a word stands, False where the row is padding
+    summary: Float[Tensor, "batch summary"]  # one vector for the whole source
+
+
+class Step(NamedTuple):
+    """What a decoder gives at one target position i."""
+
+    logits: Float[Tensor, "batch vocab"]  # unnormalised log p(y_i)
+    state: Float[Tensor, "batch hidden"]  # s_i
+    weights: Float[Tensor, "batch source"] | None  # alpha_ij, or None where the decoder does not look back
+
+
+class Encoder(nn.Module):
+    """Read a source sentence with a GRU, in one direction or in both.
+
+    :param words: size of the source vocabulary
+    :param width: width of a word's embedding
+    :param hidden: width of one state; with ``both_ways`` each direction has half of it
+    """
+
+    def __init__(self, words: int, width: int, hidden: int, both_ways: bool):
+        super().__init__()
+        if both_ways and hidden % 2:
+            raise ValueError(f"hidden must be even to be shared by two directions, but is {hidden}")
+        self.embed = nn.Embedding(words, width)
+        self.rnn = nn.GRU(width, hidden // 2 if both_ways else hidden, bidirectional=both_ways, batch_first=True)
+
+    @jaxtyped(typechecker=beartype)
+    def forward(
+        self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
+    ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch hidden"]]:
+        """Give the state at every word, and the last state of each direction side by side.
+
+        Padding must stand at the end of a row. It changes nothing, and its own states are zero.
+        """
+        lengths = check_lengths(mask)
+        packed = nn.utils.rnn.pack_padded_sequence(self.embed(source), lengths, batch_first=True, enforce_sorted=False)
+        states, last = self.rnn(packed)
+        states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
+        return states, last.transpose(0, 1).flatten(1)
+
+
+def check_lengths(mask: Bool[Tensor, "batch source"]) -> Int[Tensor, " batch"]:
+    """Give the length of every row of a padding mask; refuse an empty batch, an empty row, padding before words."""
+    if mask.shape[0] == 0:
+        raise ValueError("mask has no rows: a batch needs at least one sentence")
+    lengths = mask.sum(dim=1)
+    if not bool(lengths.all()):
+        row = int((lengths == 0).nonzero()[0])
+        raise ValueError(
+            f"mask row {row} is all False: a source sentence needs at least one word; leave empty ones out"
+        )
+    if not torch.equal(mask, torch.arange(mask.shape[1], device=mask.device) < lengths[:, None]):
+        raise ValueError("mask must be True for the words and then False for the padding, but True follows False")
+    return lengths.cpu()
