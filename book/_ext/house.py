@@ -1,0 +1,269 @@
+"""The book's house style for Sphinx: colours from one file, local MathJax, boxes, exercises, the list of modules, alt texts."""
+
+import importlib.metadata
+import json
+import pkgutil
+import re
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+PALETTE = ROOT / "attention_src" / "palette.json"
+PACKAGE = ROOT / "attention_src"
+LOGGER = logging.getLogger(__name__)
+
+MATHJAX_FILES = ("tex-chtml.js", "input/tex/extensions/html.js", "input/tex/extensions/boldsymbol.js")
+MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
+
+BOXES = {
+    "question": "The question",
+    "by-hand": "By hand",
+    "measured": "What we measured",
+    "paper": "Paper and our code",
+    "interview": "In an interview",
+    "remember": "To remember",
+}
+
+
+# --- colours ---------------------------------------------------------------------------------------------------------
+
+
+def colour_variables(palette: dict, theme: str) -> str:
+    """Return one theme's colours as CSS declarations: ``--wa-<name>`` and ``--wa-weight-0`` to ``--wa-weight-4``."""
+    named = [f"--wa-{name}: {colour};" for name, colour in palette[theme].items()]
+    steps = [f"--wa-weight-{step}: {colour};" for step, colour in enumerate(palette["weights"][theme])]
+    return " ".join([*named, *steps, f"color-scheme: {theme};"])
+
+
+def tokens_css(palette: dict) -> str:
+    """Return the style sheet that carries the palette: light by default, dark where the page or the system asks for it."""
+    light, dark = colour_variables(palette, "light"), colour_variables(palette, "dark")
+    return (
+        f":root {{ {light} }}\n"
+        f'html[data-theme="dark"] {{ {dark} }}\n'
+        f"@media (prefers-color-scheme: dark) {{ html:not([data-theme]) {{ {dark} }} }}\n"
+        f"@media print {{ html:root {{ {light} }} }}\n"
+    )
+
+
+# --- files that the pages load ---------------------------------------------------------------------------------------
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` unless it is there already."""
+    if not path.exists() or path.read_text(encoding="utf8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf8")
+
+
+def mathjax_folder() -> Path:
+    """Return the folder of MathJax in the installed wheel ``sphinx-mathjax-offline``."""
+    for entry in importlib.metadata.files("sphinx-mathjax-offline"):
+        if entry.name == "tex-chtml.js":
+            return Path(entry.locate()).parent
+    raise FileNotFoundError("sphinx-mathjax-offline holds no tex-chtml.js; install the versions of constraints.txt")
+
+
+def copy_mathjax(static: Path) -> None:
+    """Copy the parts of MathJax that the book uses: TeX input, CHTML output, woff fonts."""
+    source = mathjax_folder()
+    fonts = [path.relative_to(source) for path in (source / MATHJAX_FONTS).glob("*.woff")]
+    for name in [*map(Path, MATHJAX_FILES), *fonts]:
+        target = static / "mathjax" / name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target)
+
+
+def write_assets(app) -> None:
+    """Put the generated style sheet and MathJax where the pages look for them."""
+    if app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        write_if_changed(static / "tokens.css", tokens_css(json.loads(PALETTE.read_text(encoding="utf8"))))
+        copy_mathjax(static)
+
+
+# --- boxes, exercises, answers ---------------------------------------------------------------------------------------
+
+
+class Box(SphinxDirective):
+    """A quiet box of one of the book's few kinds; the argument, if any, is its title."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"name": directives.unchanged}
+
+    def run(self):
+        """Return an admonition with the kind as its class."""
+        self.assert_has_content()
+        title = self.arguments[0] if self.arguments else BOXES[self.name]
+        return [self.box(title, self.name)]
+
+    def box(self, title: str, kind: str) -> nodes.admonition:
+        """Return an admonition of this ``kind`` under this ``title``, with the directive's content parsed into it."""
+        box = nodes.admonition(classes=["box", kind])
+        self.set_source_info(box)
+        self.add_name(box)
+        parsed, messages = self.state.inline_text(title, self.lineno)
+        box += nodes.title(title, "", *parsed)
+        box += messages
+        self.state.nested_parse(self.content, self.content_offset, box)
+        return box
+
+
+class Exercise(Box):
+    """An exercise, numbered within its chapter."""
+
+    def run(self):
+        """Return the exercise as a box whose title begins with its number."""
+        count = self.env.temp_data["exercises"] = self.env.temp_data.get("exercises", 0) + 1
+        chapter = re.match(r"(\d\d)_", Path(self.env.docname).name)
+        number = f"{int(chapter[1])}.{count}" if chapter else f"{count}"
+        title = f"Exercise {number}" + (f" · {self.arguments[0]}" if self.arguments else "")
+        return [self.box(title, "exercise")]
+
+
+class details(nodes.General, nodes.Element):  # docutils names its nodes in lower case
+    """What a reader opens by hand: a summary and hidden content."""
+
+
+class Answer(SphinxDirective):
+    """An answer that stays closed until the reader opens it."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self):
+        """Return a closed ``details`` element."""
+        node = details(summary=self.arguments[0] if self.arguments else "Answer")
+        self.set_source_info(node)
+        self.state.nested_parse(self.content, self.content_offset, node)
+        return [node]
+
+
+def visit_details(translator, node):
+    """Open the element and write its summary."""
+    summary = translator.encode(node["summary"])
+    translator.body.append(f'<details class="answer"><summary>{summary}</summary><div class="answer-body">')
+
+
+def depart_details(translator, node):
+    """Close what ``visit_details`` opened."""
+    translator.body.append("</div></details>\n")
+
+
+# --- the list of modules ---------------------------------------------------------------------------------------------
+
+
+def module_names() -> list[str]:
+    """Return the dotted names of all modules of the package that hold something to document, sorted."""
+    found = pkgutil.walk_packages([str(PACKAGE)], prefix=f"{PACKAGE.name}.")
+    names = [module.name for module in found if not module.name.endswith("__main__")]
+    return sorted(name for name in names if module_file(name).read_text(encoding="utf8").strip())
+
+
+def module_file(name: str) -> Path:
+    """Return the source file of a module of the package."""
+    path = ROOT.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+class Modules(SphinxDirective):
+    """Document every module whose name fits one of the patterns and that no earlier list on the page has taken."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self):
+        """Return one section a module, written by autodoc."""
+        taken = self.env.temp_data.setdefault("modules", set())
+        self.env.metadata[self.env.docname]["modules"] = " ".join(module_names())
+        parent = nodes.section()
+        for name in module_names():
+            short = name.removeprefix(f"{PACKAGE.name}.")
+            if name in taken or not any(fnmatch(short, pattern) for pattern in self.arguments[0].split()):
+                continue
+            taken.add(name)
+            parent += self.section(name, short)
+        return parent.children
+
+    def section(self, name: str, short: str) -> nodes.section:
+        """Return the section of one module."""
+        section = nodes.section(ids=[nodes.make_id(f"module {short}")], names=[f"module {short}"])
+        section += nodes.title("", "", nodes.literal(text=short))
+        self.state.document.note_explicit_target(section)
+        rst = f".. automodule:: {name}\n   :members:\n   :show-inheritance:\n"
+        parsed = nodes.container()
+        eval_rst = StringList(["```{eval-rst}", *rst.splitlines(), "```"], source=str(module_file(name)))
+        self.state.nested_parse(eval_rst, 0, parsed)
+        section += parsed.children
+        return section
+
+
+def pages_with_stale_modules(app, env, added, changed, removed):
+    """Read a page with a list of modules again when a module came or went."""
+    now = " ".join(module_names())
+    return [page for page, meta in env.metadata.items() if meta.get("modules", now) != now]
+
+
+# --- tables, alt texts -----------------------------------------------------------------------------------------------
+
+
+def visit_table(translator, node):
+    """Put a table into a box that scrolls sideways when the page is narrower than the table."""
+    translator.body.append('<div class="scroll-x">')
+    super(type(translator), translator).visit_table(node)
+
+
+def depart_table(translator, node):
+    """Close what ``visit_table`` opened."""
+    super(type(translator), translator).depart_table(node)
+    translator.body.append("</div>\n")
+
+
+def check_alt(app, doctree, docname):
+    """Warn (which fails the build) of every image that has no alt text."""
+    if app.builder.format != "html":
+        return
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            LOGGER.warning("image %s has no alt text: say what it shows", image["uri"], location=image)
+    for raw in doctree.findall(nodes.raw):
+        for tag in re.findall(r"<img\b[^>]*>", raw.astext()):
+            if not re.search(r"""\salt=["'][^"']""", tag):
+                LOGGER.warning("%s has no alt text: say what it shows", tag, location=raw)
+        for tag in re.findall(r"<svg\b[^>]*>(?!\s*<title)", raw.astext()):
+            if not re.search(r"\saria-(label|labelledby|hidden)=", tag):
+                LOGGER.warning("%s has neither aria-label nor a title: say what it shows", tag[:80], location=raw)
+
+
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+
+def setup(app):
+    """Register all of the above."""
+    for kind in BOXES:
+        app.add_directive(kind, Box)
+    app.add_directive("exercise", Exercise)
+    app.add_directive("answer", Answer)
+    app.add_directive("modules", Modules)
+    app.add_node(details, html=(visit_details, depart_details))
+    app.connect("builder-inited", write_assets)
+    app.connect("env-get-outdated", pages_with_stale_modules)
+    app.connect("doctree-resolved", check_alt, priority=900)
+    app.add_css_file("tokens.css", priority=300)
+    app.add_css_file("house.css", priority=310)
+    app.add_js_file("house.js", loading_method="defer")
+    for name in ("results", "figures", "widgets"):
+        if (Path(__file__).parent / f"{name}.py").exists():
+            app.setup_extension(name)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
