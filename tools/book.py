@@ -1,0 +1,47 @@
+"""Build the HTML book into ``_build/html``, with warnings as errors."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+HTML = BUILD / "html"
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # its script would break when the folder is moved
+
+
+def build(fresh: bool = False, builder: tuple[str, ...] = ()) -> int:
+    """Run Jupyter Book on the repository and return its exit status.
+
+    ``fresh`` throws away what was built before. ``builder`` are extra arguments that choose another builder than HTML.
+    """
+    if fresh:
+        shutil.rmtree(HTML, ignore_errors=True)
+        forget()
+    arguments = ["build", str(ROOT), "-W", "-n", "--keep-going", *builder]
+    status = subprocess.run([sys.executable, "-c", JUPYTER_BOOK, *arguments], cwd=ROOT).returncode
+    if status != 0:
+        forget()
+    return status
+
+
+def forget() -> None:
+    """Drop the parsed pages. Sphinx does not repeat the warnings of a page it kept, so a second build would look clean."""
+    shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
+
+
+def main() -> int:
+    """Build, then say where the book lies."""
+    status = build()
+    if status != 0:
+        print("\nThe book was not built cleanly: the warnings and errors are in the lines above.", file=sys.stderr)
+        return status
+    print(
+        f"\nThe book is in {HTML.relative_to(ROOT)}. Open {(HTML / 'index.html').as_uri()} in a browser, or run: make serve"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
