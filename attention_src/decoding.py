@@ -85,8 +85,6 @@ def beam(
 def _extend(logits: Tensor, total: Tensor, done: Tensor, width: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
     """Give the parents, last words and log-probabilities of the ``width`` best continuations of each sentence."""
     words = logits.shape[-1]
-    if width > words:
-        raise ValueError(f"width must be at most the number of target words, {words}, but is {width}")
     gain = logits.log_softmax(dim=-1)
     if not bool(torch.isfinite(gain[~done]).all()):
         raise FloatingPointError("logits of step are not finite: the model has diverged, or its input held NaN")
