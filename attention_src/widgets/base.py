@@ -1,0 +1,124 @@
+"""What every widget of the book shares: its JavaScript and CSS, its state, and trained weights that travel.
+
+A widget is one Python class and one ``.js`` file of the same name in this folder; ``core.js`` holds the maths and the
+drawing helpers that they share. The same file runs in JupyterLab, where its traits sync with Python, and in the
+published page, where no kernel exists.
+"""
+
+import base64
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import anywidget
+import numpy as np
+
+HERE = Path(__file__).parent
+MAX_PARAMETERS = 150_000
+MAX_BYTES = 400 * 1024  # of base64 text, two bytes a parameter before encoding
+_IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./core\.js";\n', re.MULTILINE)
+_NOT_STATE = {"layout", "tabbable", "tooltip"}  # what ipywidgets adds to every widget
+
+
+def script(name: str) -> str:
+    """The whole text of widget ``name``: core.js, then its own file without the import of core.js.
+
+    An anywidget module is loaded from a blob and cannot import its neighbour, so the two are joined.
+    """
+    return (HERE / "core.js").read_text("utf-8") + _IMPORT.sub("", (HERE / f"{name}.js").read_text("utf-8"))
+
+
+def style(name: str) -> str:
+    """The CSS of widget ``name``: what all widgets share, then its own file if there is one."""
+    own = HERE / f"{name}.css"
+    return (HERE / "core.css").read_text("utf-8") + (own.read_text("utf-8") if own.exists() else "")
+
+
+def tokens() -> str:
+    """CSS variables ``--wa-…`` for JupyterLab, light and dark, from the book's palette (the pages have their own)."""
+    palette = json.loads((HERE.parent / "palette.json").read_text("utf-8"))
+
+    def block(selector, theme):
+        names = palette[theme] | {f"weight-{i}": colour for i, colour in enumerate(palette["weights"][theme])}
+        return selector + " {" + "".join(f" --wa-{name}: {colour};" for name, colour in names.items()) + " }\n"
+
+    return block(".wa-widget", "light") + block('[data-jp-theme-light="false"] .wa-widget', "dark")
+
+
+def pack(tensors: Mapping[str, object]) -> dict:
+    """Store named tensors (a ``state_dict``) as ``{"tensors": [[name, shape], …], "data": base64 of float16}``."""
+    arrays = {name: np.asarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
+    count = sum(array.size for array in arrays.values())
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"a widget's model must have at most {MAX_PARAMETERS:,} parameters so that a page loads fast; "
+            f"this one has {count:,}. Train a smaller one for the widget."
+        )
+    for name, array in arrays.items():
+        if not (np.abs(array) < 65504).all():  # also finds NaN
+            raise ValueError(f"tensor {name!r} must hold numbers that float16 can store, below 65504; it does not")
+    flat = np.concatenate([array.astype("<f2").ravel() for array in arrays.values()]) if arrays else np.zeros(0, "<f2")
+    data = base64.b64encode(flat.tobytes()).decode("ascii")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a widget's weights must take at most {MAX_BYTES:,} bytes as text; these take {len(data):,}")
+    return {"tensors": [[name, list(array.shape)] for name, array in arrays.items()], "data": data}
+
+
+def unpack(weights: Mapping) -> dict[str, np.ndarray]:
+    """The named float32 arrays in ``weights``, rounded to float16 as the page sees them."""
+    flat = np.frombuffer(base64.b64decode(weights["data"]), "<f2").astype(np.float32)
+    sizes = [int(np.prod(shape)) for _, shape in weights["tensors"]]
+    if sum(sizes) != flat.size:
+        raise ValueError(f"weights must hold {sum(sizes)} numbers for the shapes they name; they hold {flat.size}")
+    pieces = np.split(flat, np.cumsum(sizes)[:-1])
+    return {name: piece.reshape(shape) for (name, shape), piece in zip(weights["tensors"], pieces, strict=True)}
+
+
+class Widget(anywidget.AnyWidget):
+    """Base of the book's widgets: a subclass names its traits, and its ``.js`` and ``.css`` lie beside its module.
+
+    A subclass checks its state in ``__init__`` with clear errors, draws its static picture in ``still`` and says in
+    ``summary`` what that picture shows (it becomes the alt text).
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        cls._esm = script(cls.name())
+        cls._css = tokens() + style(cls.name())
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def name(cls) -> str:
+        """The widget's name: its module's, and that of its ``.js`` file."""
+        return cls.__module__.rpartition(".")[2]
+
+    def state(self) -> dict:
+        """What the published page needs to mount the widget: its synced traits, as JSON."""
+        names = [name for name in self.traits(sync=True) if not name.startswith("_") and name not in _NOT_STATE]
+        return json.loads(json.dumps({name: getattr(self, name) for name in sorted(names)}))
+
+    def still(self):
+        """A matplotlib figure that shows the widget's state, for print and for pages without JavaScript."""
+        raise NotImplementedError(f"{type(self).__name__} needs a still(): the picture for print")
+
+    def summary(self) -> str:
+        """One sentence that says what the still picture shows."""
+        raise NotImplementedError(f"{type(self).__name__} needs a summary(): the alt text of its picture")
+
+    def __repr__(self) -> str:
+        """No address: a notebook's text output stays the same from run to run."""
+        return f"{type(self).__name__}: {self.summary()}"
+
+
+def widget_class(name: str) -> type[Widget]:
+    """The class of widget ``name``, from the module of that name in this folder."""
+    if not (HERE / f"{name}.js").exists() or name == "core":
+        known = ", ".join(sorted(file.stem for file in HERE.glob("*.js") if file.stem != "core"))
+        raise ValueError(f"there is no widget {name!r}; the book has: {known}")
+    module = importlib.import_module(f"{__package__}.{name}")
+    kinds = [thing for thing in vars(module).values() if isinstance(thing, type) and issubclass(thing, Widget)]
+    found = [kind for kind in kinds if kind.__module__ == module.__name__]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} must define exactly one widget class; it defines {len(found)}")
+    return found[0]
