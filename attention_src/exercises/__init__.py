@@ -1,0 +1,38 @@
+"""Exercises that answer back.
+
+``attention_src/exercises/<stem>.py`` holds, for each exercise in which something is to be written, the solution as a
+plain function and a :class:`Checker` of the same properties that the text asks for. A checker tries one property after
+the other and says which one broke.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+class Checker:
+    """Try an answer on properties; a property is a function with a one-sentence docstring that asserts about it."""
+
+    def __init__(self, name: str, properties: Sequence[Callable[[Callable], None]]):
+        self.name, self.properties = name, properties
+
+    def broken(self, answer: Callable[..., Any]) -> tuple[str, str] | None:
+        """Give the first property that does not hold and what was seen, or None."""
+        for holds in self.properties:
+            try:
+                holds(answer)
+            except Exception as error:  # a reader's code may raise anything, and that is an answer too
+                seen = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+                return holds.__doc__.strip(), seen.strip()
+        return None
+
+    def __call__(self, answer: Callable[..., Any]) -> None:
+        """Print whether ``answer`` is right, or else the property that broke and what was seen."""
+        if not callable(answer):
+            raise TypeError(f"answer must be your function {self.name}, without brackets, but is {answer!r}")
+        found = self.broken(answer)
+        if found is None:
+            print(f"{self.name}: right. {len(self.properties)} properties hold.")
+        elif found[1].startswith("NotImplementedError"):
+            print(f"{self.name}: not written yet.")
+        else:
+            print(f"{self.name}: not yet. It must hold that {found[0]}\n{found[1]}")
