@@ -55,7 +55,7 @@ def fit(
     batch_at: Callable[[int], Any],
     plan: Plan,
     *,
-    label: str = "training",
+    report: Callable[[int, int], None] | None = None,
     checkpoint: Path | None = None,
     every: int = 200,
 ) -> list[float]:
@@ -63,6 +63,7 @@ def fit(
 
     :param loss: ``loss(model, batch)``, a scalar
     :param batch_at: ``batch_at(step)``, the batch of a step; it must depend on the step alone
+    :param report: called with (steps done, steps in all) after each step, in place of the progress bar
     :param checkpoint: a file in which the run is kept, so that a killed run goes on where it stopped, bit by bit
     :param every: how many steps lie between two checkpoints
     """
@@ -71,7 +72,8 @@ def fit(
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, model, adam, plan)
     model.train()
-    for step in tqdm(range(len(history), plan.steps), initial=len(history), total=plan.steps, desc=label, leave=False):
+    bar = tqdm(total=plan.steps, initial=len(history), desc="training", leave=False, disable=report is not None)
+    for step in range(len(history), plan.steps):
         for group in adam.param_groups:
             group["lr"] = plan.rate_at(step)
         value = loss(model, batch_at(step))
@@ -86,6 +88,10 @@ def fit(
         history.append(value.item())
         if checkpoint is not None and (len(history) % every == 0 or len(history) == plan.steps):
             _keep(checkpoint, model, adam, plan, history)
+        bar.update()
+        if report is not None:
+            report(len(history), plan.steps)
+    bar.close()
     model.eval()
     return history
 
