@@ -27,7 +27,7 @@ def build(fresh: bool = False, builder: tuple[str, ...] = ()) -> int:
 
 
 def forget() -> None:
-    """Drop the parsed pages. Sphinx does not repeat the warnings of a page it kept, so a second build would look clean."""
+    """Drop the parsed pages: Sphinx does not repeat the warnings of a page it kept, so a second build would pass."""
     shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
 
 
@@ -37,9 +37,8 @@ def main() -> int:
     if status != 0:
         print("\nThe book was not built cleanly: the warnings and errors are in the lines above.", file=sys.stderr)
         return status
-    print(
-        f"\nThe book is in {HTML.relative_to(ROOT)}. Open {(HTML / 'index.html').as_uri()} in a browser, or run: make serve"
-    )
+    print(f"\nThe book is in {HTML.relative_to(ROOT)}. Run make serve to read it, or open this in a browser:")
+    print((HTML / "index.html").as_uri())
     return 0
 
 

@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-HOW_TO_INSTALL = """No Chromium was found and none could be installed. Install one in any of these ways and run the command again:
+HOW_TO_INSTALL = """No Chromium was found and none could be installed. Install one, then run make again:
   - your system's package, for example on Debian: apt install chromium
   - Google Chrome or Chromium for macOS, in /Applications
   - Playwright's own: .venv/bin/python -m playwright install --with-deps chromium"""

@@ -34,6 +34,6 @@ else
     echo "Installing the tested versions of the packages into .venv. The first time takes some minutes."
 fi
 # shellcheck disable=SC2086  # $pinned is two words or none
-.venv/bin/python -m pip install $pinned -r requirements.txt && .venv/bin/python -m pip install --no-deps -e . ||
+.venv/bin/python -m pip install $pinned -r requirements.txt && .venv/bin/python -m pip install --no-deps --no-build-isolation -e . ||
     stop "pip could not install the packages. The lines above say which one and why. Most often the network or the disk is the cause;
 when it is mended, run the same make command again: it goes on where it stopped."

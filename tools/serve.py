@@ -1,0 +1,40 @@
+"""Serve the built book on this machine until it is interrupted."""
+
+import functools
+import http.server
+import sys
+
+from tools.book import HTML
+
+PORT = 8000
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a line for each request."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def server(port: int = PORT, folder=HTML) -> http.server.ThreadingHTTPServer:
+    """Return a server for ``folder`` on ``port``, or on any free port if that one is taken."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+
+def main() -> int:
+    """Serve the book and print its address."""
+    with server() as running:
+        print(f"The book is at http://127.0.0.1:{running.server_port}/ (Ctrl-C stops the server)", flush=True)
+        try:
+            running.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
