@@ -61,7 +61,7 @@ STYLE = {
     "lines.linewidth": 1.8,
     "patch.edgecolor": LIGHT["ink"],
     "image.cmap": "Blues",
-    "axes.prop_cycle": cycler(color=[LIGHT[name] for name in ("accent", "target", "source", "query", "ink")]),
+    "axes.prop_cycle": matplotlib.cycler(color=[LIGHT[name] for name in ("accent", "target", "source", "query")]),
 }
 
 # Each series has a colour, a dash and a marker of its own: it can be told from the others without the colour.
