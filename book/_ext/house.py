@@ -1,4 +1,4 @@
-"""The book's house style for Sphinx: colours from one file, local MathJax, boxes, exercises, the list of modules, alt texts."""
+"""The book's house style for Sphinx: colours from one file, local MathJax, boxes, exercises, modules, alt texts."""
 
 import importlib.metadata
 import json
@@ -11,8 +11,10 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
+from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "attention_src" / "palette.json"
@@ -43,7 +45,7 @@ def colour_variables(palette: dict, theme: str) -> str:
 
 
 def tokens_css(palette: dict) -> str:
-    """Return the style sheet that carries the palette: light by default, dark where the page or the system asks for it."""
+    """Return the style sheet that carries the palette: light by default, dark where page or system asks for it."""
     light, dark = colour_variables(palette, "light"), colour_variables(palette, "dark")
     return (
         f":root {{ {light} }}\n"
@@ -99,7 +101,7 @@ class Box(SphinxDirective):
     has_content = True
     optional_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"name": directives.unchanged}
+    option_spec = {"name": directives.unchanged}  # noqa: RUF012 (docutils reads it from the class)
 
     def run(self):
         """Return an admonition with the kind as its class."""
@@ -125,8 +127,8 @@ class Exercise(Box):
     def run(self):
         """Return the exercise as a box whose title begins with its number."""
         count = self.env.temp_data["exercises"] = self.env.temp_data.get("exercises", 0) + 1
-        chapter = re.match(r"(\d\d)_", Path(self.env.docname).name)
-        number = f"{int(chapter[1])}.{count}" if chapter else f"{count}"
+        chapter = chapter_number(self.env.docname)
+        number = f"{chapter}.{count}" if chapter else f"{count}"
         title = f"Exercise {number}" + (f" · {self.arguments[0]}" if self.arguments else "")
         return [self.box(title, "exercise")]
 
@@ -215,18 +217,74 @@ def pages_with_stale_modules(app, env, added, changed, removed):
     return [page for page, meta in env.metadata.items() if meta.get("modules", now) != now]
 
 
+# --- numbers of chapters ---------------------------------------------------------------------------------------------
+
+
+def chapter_number(docname: str) -> int | None:
+    """Return the number that a page's or a notebook's file name begins with, or None: 02_bottleneck is in chapter 2."""
+    found = re.match(r"(\d\d)_", docname.rpartition("/")[2])
+    return int(found[1]) if found else None
+
+
+def number_chapters(collector, env) -> list[str]:
+    """Number chapters by their file names, so that chapter 2 is 2 also while chapter 1 is not written.
+
+    Stands in for Sphinx's ``TocTreeCollector.assign_section_numbers``: fills ``env.toc_secnumbers``, from which figures,
+    tables and equations take their numbers, and returns the pages whose number changed.
+    """
+    before = env.toc_secnumbers
+    env.toc_secnumbers = {}
+    for docname in sorted(env.found_docs):
+        number = chapter_number(docname)
+        if number is not None:
+            env.toc_secnumbers[docname] = {"": (number,)}
+            env.titles[docname]["secnumber"] = env.longtitles[docname]["secnumber"] = (number,)
+            for reference in env.tocs[docname].findall(nodes.reference):
+                if not reference["anchorname"]:
+                    reference["secnumber"] = (number,)
+    return [name for name in env.found_docs if before.get(name) != env.toc_secnumbers.get(name)]
+
+
+# --- what a page loads -----------------------------------------------------------------------------------------------
+
+UNUSED = ("basic.css", "pygments.css", "mystnb.")  # house.css does their work
+ONLY_WITH = {
+    "sphinx-design": 'class="sd-',
+    "design-tabs": 'class="sd-',
+    "cop": 'class="highlight',
+    "clipb": "highlight",
+}
+
+
+def is_needed(asset, body: str) -> bool:
+    """Return whether a page with this ``body`` uses a script or style sheet."""
+    name = Path(str(getattr(asset, "filename", None) or "")).name
+    if name.startswith(UNUSED):
+        return False
+    return all(mark in body for start, mark in ONLY_WITH.items() if name.startswith(start))
+
+
+def prepare_page(app, pagename, templatename, context, doctree):
+    """Drop what the page does not use, and tell the template what kind of page it is."""
+    body = context.get("body") or ""
+    for files in ("css_files", "script_files"):
+        context[files] = [asset for asset in context[files] if is_needed(asset, body)]
+    if chapter_number(pagename) is not None:
+        context["kind"] = "lab" if pagename.startswith("notebooks/") else "chapter"
+
+
 # --- tables, alt texts -----------------------------------------------------------------------------------------------
 
 
 def visit_table(translator, node):
     """Put a table into a box that scrolls sideways when the page is narrower than the table."""
     translator.body.append('<div class="scroll-x">')
-    super(type(translator), translator).visit_table(node)
+    HTML5Translator.visit_table(translator, node)
 
 
 def depart_table(translator, node):
     """Close what ``visit_table`` opened."""
-    super(type(translator), translator).depart_table(node)
+    HTML5Translator.depart_table(translator, node)
     translator.body.append("</div>\n")
 
 
@@ -256,10 +314,13 @@ def setup(app):
     app.add_directive("exercise", Exercise)
     app.add_directive("answer", Answer)
     app.add_directive("modules", Modules)
+    TocTreeCollector.assign_section_numbers = number_chapters
+    app.add_node(nodes.table, override=True, html=(visit_table, depart_table))
     app.add_node(details, html=(visit_details, depart_details))
     app.connect("builder-inited", write_assets)
     app.connect("env-get-outdated", pages_with_stale_modules)
     app.connect("doctree-resolved", check_alt, priority=900)
+    app.connect("html-page-context", prepare_page, priority=900)
     app.add_css_file("tokens.css", priority=300)
     app.add_css_file("house.css", priority=310)
     app.add_js_file("house.js", loading_method="defer")

@@ -1,0 +1,98 @@
+// What every page of the book needs: the colour mode, boxes that scroll, the current section, answers opened by a link.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  function showMode(mode) {
+    root.dataset.mode = mode;
+    root.dataset.theme = mode === "auto" ? (dark.matches ? "dark" : "light") : mode;
+    for (const button of document.querySelectorAll(".mode button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+    }
+  }
+
+  function modes() {
+    const group = document.querySelector(".mode");
+    group.hidden = false;
+    group.addEventListener("click", (event) => {
+      const mode = event.target.dataset.mode;
+      if (!mode) return;
+      try { localStorage.setItem("wa-mode", mode); } catch { /* a page opened from disk may not store */ }
+      showMode(mode);
+    });
+    dark.addEventListener("change", () => showMode(root.dataset.mode));
+    showMode(root.dataset.mode);
+  }
+
+  // A box that is wider inside than outside can be scrolled from the keyboard; one that fits is no stop on the way.
+  const SCROLLERS = [
+    ["div.math", "Equation"],
+    [".scroll-x", "Table"],
+    ["div.highlight > pre", "Code"],
+    [".cell_output pre", "Output"],
+    ["figure .diagram, figure .chart", "Figure"],
+  ];
+
+  function scrollers() {
+    for (const [selector, label] of SCROLLERS) {
+      for (const box of document.querySelectorAll(selector)) {
+        const wide = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+        if (wide && !box.hasAttribute("tabindex")) {
+          box.tabIndex = 0;
+          box.setAttribute("role", "group");
+          box.setAttribute("aria-label", `${label}, scrolls sideways`);
+        } else if (!wide && box.getAttribute("aria-label") === `${label}, scrolls sideways`) {
+          for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+        }
+      }
+    }
+  }
+
+  function watchScrollers() {
+    scrollers();
+    addEventListener("resize", scrollers);
+    addEventListener("load", () => {
+      scrollers();
+      document.fonts?.ready.then(scrollers);
+      window.MathJax?.startup?.promise?.then(scrollers);
+    });
+    for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", scrollers);
+  }
+
+  function currentSection() {
+    const links = new Map();
+    for (const link of document.querySelectorAll(".here a[href^='#']")) {
+      const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      if (section) links.set(section, link);
+    }
+    if (!links.size) return;
+    const top = document.querySelector(".here a[href='#']");
+    const mark = () => {
+      let current = top;
+      for (const [section, link] of links) if (section.getBoundingClientRect().top < 140) current = link;
+      for (const link of document.querySelectorAll(".here a[aria-current]")) link.removeAttribute("aria-current");
+      current?.setAttribute("aria-current", "true");
+    };
+    let waiting = false;
+    addEventListener("scroll", () => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; mark(); });
+    }, { passive: true });
+    mark();
+  }
+
+  // A link into a closed answer opens it.
+  function openTarget() {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const closed = target && target.closest("details:not([open])");
+    if (closed) { closed.open = true; target.scrollIntoView(); }
+  }
+
+  modes();
+  watchScrollers();
+  currentSection();
+  openTarget();
+  addEventListener("hashchange", openTarget);
+  document.querySelector("#contents .current > a.current, #contents a.current")?.setAttribute("aria-current", "page");
+})();

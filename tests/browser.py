@@ -1,0 +1,99 @@
+"""Helpers for tests in a real browser: serve a folder, start Chromium, open a page and write down what it does."""
+
+import contextlib
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tools.browser import ARGUMENTS, find_or_install
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+DESKTOP = {"width": 1300, "height": 900}
+PHONE = {"width": 375, "height": 740}
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files below a sub-path, as a site that shares its host with others; everything else is not found."""
+
+    prefix = "/"
+
+    def translate_path(self, path: str) -> str:
+        """Map an address to a file; what lies outside the sub-path maps to a file that does not exist."""
+        inside = path.startswith(self.prefix)
+        return super().translate_path("/" + path.removeprefix(self.prefix) if inside else "/.outside-the-site")
+
+    def log_message(self, *args) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serve(folder: Path, prefix: str = "/") -> Iterator[str]:
+    """Serve ``folder`` on a free port of this machine below ``prefix`` and give the address, which ends with a slash."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"folder must be a folder with files to serve, but {folder} is none; run: make book")
+    handler = type("Handler", (Handler,), {"prefix": prefix})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}{prefix}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a Chromium that asks nobody but the page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Record:
+    """What a page did: the addresses it asked for, those that failed, what it wrote to the console, its errors."""
+
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def outside(self, base: str) -> list[str]:
+        """Return the addresses that lie outside the site at ``base``."""
+        return [url for url in self.requests if not url.startswith((base, "data:", "blob:"))]
+
+    def problems(self, base: str) -> list[str]:
+        """Return all that must not happen, each as a line to read."""
+        return [
+            *(f"request leaves the site: {url}" for url in self.outside(base)),
+            *(f"request failed: {line}" for line in self.failed),
+            *(f"console: {line}" for line in self.console),
+            *(f"error: {line}" for line in self.errors),
+        ]
+
+
+def watch(page: Page) -> Record:
+    """Write down from now on what ``page`` does."""
+    record = Record()
+    page.on("request", lambda request: record.requests.append(request.url))
+    page.on("requestfailed", lambda request: record.failed.append(f"{request.failure} {request.url}"))
+    page.on("response", lambda response: response.ok or record.failed.append(f"{response.status} {response.url}"))
+    page.on("console", lambda line: line.type in ("error", "warning") and record.console.append(line.text))
+    page.on("pageerror", lambda error: record.errors.append(str(error)))
+    return record
+
+
+def settle(page: Page) -> None:
+    """Wait until the page is loaded, its letters are there and its equations are set."""
+    page.wait_for_load_state("load")
+    page.evaluate("async () => { await document.fonts.ready; await window.MathJax?.startup?.promise; }")
