@@ -1,6 +1,8 @@
 """One stem, one thing, everywhere: each chapter has all its files, and nothing else lies about."""
 
 import fnmatch
+import importlib.metadata
+import os
 import re
 import tomllib
 from itertools import pairwise
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
 
 from tests.chapters import ROOT, numbered, stems
 
@@ -116,10 +119,8 @@ def test_every_requirement_is_pinned_and_the_package_asks_for_no_more():
 
 
 def test_what_is_installed_is_what_is_pinned():  # also finds what requirements pull in and constraints.txt lacks
-    import importlib.metadata
-
-    from packaging.requirements import Requirement
-
+    if os.environ.get("NEWEST"):
+        return  # newer versions may need packages that the tested ones did not
     pins = names((ROOT / "constraints.txt").read_text("utf-8").splitlines())
     todo, seen = list(names((ROOT / "requirements.txt").read_text("utf-8").splitlines())), set()
     while todo:
