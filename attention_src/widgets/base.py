@@ -7,6 +7,7 @@ published page, where no kernel exists.
 
 import base64
 import importlib
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
+import traitlets
 
 HERE = Path(__file__).parent
 MAX_PARAMETERS = 150_000
@@ -36,12 +38,17 @@ def style(name: str) -> str:
     return (HERE / "core.css").read_text("utf-8") + (own.read_text("utf-8") if own.exists() else "")
 
 
+def palette() -> dict:
+    """The book's colours: names and hexadecimal values for "light" and "dark", and the scale of "weights"."""
+    return json.loads((HERE.parent / "palette.json").read_text("utf-8"))
+
+
 def tokens() -> str:
     """CSS variables ``--wa-…`` for JupyterLab, light and dark, from the book's palette (the pages have their own)."""
-    palette = json.loads((HERE.parent / "palette.json").read_text("utf-8"))
+    colours = palette()
 
     def block(selector, theme):
-        names = palette[theme] | {f"weight-{i}": colour for i, colour in enumerate(palette["weights"][theme])}
+        names = colours[theme] | {f"weight-{i}": colour for i, colour in enumerate(colours["weights"][theme])}
         return selector + " {" + "".join(f" --wa-{name}: {colour};" for name, colour in names.items()) + " }\n"
 
     return block(".wa-widget", "light") + block('[data-jp-theme-light="false"] .wa-widget', "dark")
@@ -83,10 +90,16 @@ class Widget(anywidget.AnyWidget):
     ``summary`` what that picture shows (it becomes the alt text).
     """
 
-    def __init_subclass__(cls, **kwargs):
-        cls._esm = script(cls.name())
-        cls._css = tokens() + style(cls.name())
-        super().__init_subclass__(**kwargs)
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.default("_esm")
+    def _joined_script(self):
+        return script(self.name())
+
+    @traitlets.default("_css")
+    def _joined_style(self):
+        return tokens() + style(self.name())
 
     @classmethod
     def name(cls) -> str:
@@ -105,6 +118,17 @@ class Widget(anywidget.AnyWidget):
     def summary(self) -> str:
         """One sentence that says what the still picture shows."""
         raise NotImplementedError(f"{type(self).__name__} needs a summary(): the alt text of its picture")
+
+    def picture(self) -> bytes:
+        """The still picture as a PNG, the same bytes for the same state."""
+        file = io.BytesIO()
+        self.still().savefig(file, format="png", dpi=144, bbox_inches="tight", metadata={"Software": None})
+        return file.getvalue()
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        """The live widget, and its picture for viewers that cannot run it."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"image/png": base64.b64encode(self.picture()).decode("ascii")}, metadata
 
     def __repr__(self) -> str:
         """No address: a notebook's text output stays the same from run to run."""

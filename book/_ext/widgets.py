@@ -40,7 +40,7 @@ def remember(env, docname: str, name: str, state: dict) -> str:
     page["states"][key] = text
     for file in (SCRIPTS / "core.js", SCRIPTS / "core.css", SCRIPTS / f"{name}.js", SCRIPTS / f"{name}.css", HOST):
         if file.exists():
-            env.note_dependency(str(file), docname=docname)
+            env.note_dependency(str(file))
     return key
 
 
