@@ -13,9 +13,9 @@ numbers (``du:1,2``) or none, and then it has no link. The rest of the notation 
 - ``S -> CLAUSE JOIN S`` without a bar has the same phrases in the same order on both sides.
 - ``gender = m f`` declares a feature. A rule that names it (``NP.gender -> DET.gender N.gender``) stands for one rule
   for each value (``NP.m -> DET.m N.m`` and ``NP.f -> DET.f N.f``).
-- A line that ends with a colon opens a table of words. It names the heads of the columns; every indented row below
-  it gives one word for each head on either side of the bar, and these two are linked. A side with a single word has
-  the same word in all columns:
+- A line that ends with a colon opens a table of words, down to the next empty line, rule or table. It names the heads
+  of the columns; every row gives one word for each head on either side of the bar, and these two are linked. A side
+  with a single word has the same word in all columns:
 
       N.s N.p:
         horse horses | cheval chevaux
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import random
 import re
 from bisect import bisect
@@ -95,6 +96,9 @@ class Derivation(NamedTuple):
     children: tuple[Derivation, ...]
 
 
+Parts = tuple[tuple[str, int], ...]  # phrases, each with its number of words
+
+
 class Grammar:
     """A synchronous grammar that makes sentence pairs with their alignment, and translates sentences.
 
@@ -130,7 +134,7 @@ class Grammar:
         self._first = self._first_words()
         self._total_weight = {head: sum(rule.weight for rule in rules) for head, rules in self._by_head.items()}
         self._shortest = self._shortest_lengths()
-        self._choice_memo: dict[tuple[str, int], tuple[list[float], list[tuple[Rule, tuple[int, ...]]]]] = {}
+        self._choice_memo: dict[tuple[str, int], tuple[list[float], list[Derivation | tuple[Rule, Parts]]]] = {}
         self._count_memo: dict[tuple[str, int], int] = {}
 
     def __repr__(self) -> str:
@@ -168,16 +172,20 @@ class Grammar:
 
         At every phrase a rule is drawn by its weight, given that the length must come out right.
         """
-        if not self._choices(self.start, length)[1]:
-            raise GrammarError(f"{self.name} has no sentence of {length} words; see lengths()")
-        return self._derive(rng.random, self.start, length)
+        if length < 1 or not self._choices(self.start, length)[1]:
+            raise GrammarError(f"{self.name} has no sentence of {length} words; lengths() tells which there are")
+        uniform, memo = rng.random, self._choice_memo
 
-    def _derive(self, uniform, symbol: str, length: int) -> Derivation:
-        cumulative, options = self._choice_memo.get((symbol, length)) or self._choices(symbol, length)
-        rule, split = options[bisect(cumulative, uniform() * cumulative[-1], 0, len(options) - 1)]
-        if not split:
-            return Derivation(rule, ())
-        return Derivation(rule, tuple([self._derive(uniform, s, n) for s, n in zip(rule.phrases, split, strict=True)]))
+        def grow(key: tuple[str, int]) -> Derivation:
+            cumulative, options = memo[key]
+            last = len(options) - 1
+            option = options[bisect(cumulative, uniform() * cumulative[last], 0, last) if last else 0]
+            if option.__class__ is Derivation:
+                return option
+            rule, parts = option
+            return Derivation(rule, tuple([grow(part) for part in parts]))
+
+        return grow((self.start, length))
 
     def spell(self, derivation: Derivation) -> Pair:
         """Write a derivation out as a pair of sentences with their links."""
@@ -187,6 +195,10 @@ class Grammar:
 
         def read(node: Derivation):  # writes the source; gives the node again, with the places of its own words
             rule, children = node
+            if not children:
+                start = len(source)
+                source.extend(rule.source)
+                return rule, range(start, len(source)), ()
             places, done = [], []
             for item in rule.source_plan:
                 if item.__class__ is int:
@@ -327,30 +339,29 @@ class Grammar:
     def _count(self, symbol: str, length: int) -> int:
         key = (symbol, length)
         if key not in self._count_memo:
-            total = 0
-            for rule, split in self._choices(symbol, length)[1]:
-                product = 1
-                for child, part in zip(rule.phrases, split, strict=True):
-                    product *= self._count(child, part)
-                total += product
-            self._count_memo[key] = total
+            options = self._choices(symbol, length)[1]
+            parts = [() if isinstance(option, Derivation) else option[1] for option in options]
+            self._count_memo[key] = sum(math.prod(self._count(*part) for part in each) for each in parts)
         return self._count_memo[key]
 
-    def _choices(self, symbol: str, length: int) -> tuple[list[float], list[tuple[Rule, tuple[int, ...]]]]:
-        """All (rule, lengths of its phrases) that give ``length`` words, with their cumulative probabilities."""
+    def _choices(self, symbol: str, length: int) -> tuple[list[float], list[Derivation | tuple[Rule, Parts]]]:
+        """All ways to make ``length`` words of a phrase, and their cumulative probabilities.
+
+        A way is a rule with the symbol and length of each of its phrases; for a rule without phrases, its derivation.
+        """
         key = (symbol, length)
         if key not in self._choice_memo:
             weights, options = [], []
             for rule in self._by_head[symbol]:
                 share = rule.weight / self._total_weight[symbol]
                 room = length - (len(rule.source) - len(rule.phrases))
-                for split, weight in self._splits(rule.phrases, room):
+                for parts, weight in self._splits(rule.phrases, room):
                     weights.append(weight * share)
-                    options.append((rule, split))
+                    options.append((rule, parts) if parts else Derivation(rule, ()))
             self._choice_memo[key] = list(itertools.accumulate(weights)), options
         return self._choice_memo[key]
 
-    def _splits(self, phrases: tuple[str, ...], room: int) -> Iterator[tuple[tuple[int, ...], float]]:
+    def _splits(self, phrases: tuple[str, ...], room: int) -> Iterator[tuple[Parts, float]]:
         """All ways to share ``room`` words among the phrases, each with the probability of these lengths."""
         if not phrases:
             if room == 0:
@@ -362,8 +373,8 @@ class Grammar:
         for size in sizes:
             cumulative = self._choices(first, size)[0] if size > 0 else []
             if cumulative:
-                for split, weight in self._splits(rest, room - size):
-                    yield (size, *split), cumulative[-1] * weight
+                for parts, weight in self._splits(rest, room - size):
+                    yield ((first, size), *parts), cumulative[-1] * weight
 
     # Checks and tables made once
 
@@ -460,8 +471,8 @@ def read_rules(text: str) -> Iterator[Rule]:
         line = raw.split("#")[0].strip()
         try:
             if not line:
-                continue
-            if "->" in line:
+                heads = None
+            elif "->" in line:
                 heads = None
                 lines = list(_expand(line, features))
                 for expanded in lines:
