@@ -10,7 +10,15 @@ from tools import book, serve
 from tools.browser import ARGUMENTS, NoBrowser, find_or_install
 
 PDF = book.BUILD / "weighing-attention.pdf"
+PRINTED = "print.html"
 SINGLE = book.BUILD / "singlehtml"
+# Paper is white already; a chapter begins on a new page, and what belongs together stays together.
+STYLE = """
+html, body { background: white !important; }
+[id^="document-"] + section { break-before: page; }
+h1, h2, h3, h4, dt { break-after: avoid; }
+pre, figure, table, svg { break-inside: avoid; }
+"""
 MARGIN = {"top": "18mm", "bottom": "20mm", "left": "16mm", "right": "16mm"}
 FOOTER = (
     '<div style="width: 100%; text-align: center; font: 8px sans-serif; color: #5b6070">'
@@ -33,8 +41,10 @@ def print_pdf(folder: Path, target: Path) -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
             page = browser.new_page(color_scheme="light")
-            page.goto(f"http://127.0.0.1:{running.server_port}/{start(folder)}", wait_until="load")
+            page.goto(f"http://127.0.0.1:{running.server_port}/{at_the_top(folder)}", wait_until="load")
             page.emulate_media(media="print")
+            page.add_style_tag(content=STYLE)
+            page.evaluate("document.title = document.querySelector('h1').firstChild.textContent")
             wait_for_everything(page)
             page.pdf(
                 path=target,
@@ -51,11 +61,16 @@ def print_pdf(folder: Path, target: Path) -> None:
         running.shutdown()
 
 
-def start(folder: Path) -> str:
-    """The one page of the book: it has the name of the root page in _toc.yml."""
-    pages = [path for path in folder.rglob("*.html") if "_static" not in path.parts and path.name != "genindex.html"]
-    largest = max(pages, key=lambda path: path.stat().st_size)
-    return largest.relative_to(folder).as_posix()
+def at_the_top(folder: Path) -> str:
+    """Put a copy of the book's one page into ``folder`` itself and return its name.
+
+    Sphinx writes it where the root page of _toc.yml lies, but with paths that hold for the top folder.
+    """
+    pages = [path for path in folder.rglob("*.html") if "_static" not in path.parts and path.name != PRINTED]
+    page = max(pages, key=lambda path: path.stat().st_size)  # the others lead to it
+    text = page.read_text(encoding="utf-8").replace(f'href="{page.relative_to(folder).as_posix()}#', 'href="#')
+    (folder / PRINTED).write_text(text, encoding="utf-8")
+    return PRINTED
 
 
 def main() -> int:
