@@ -34,7 +34,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serve(folder: Path, prefix: str = "/") -> Iterator[str]:
-    """Serve ``folder`` on a free port of this machine below ``prefix`` and give the address, which ends with a slash."""
+    """Serve ``folder`` on a free port of this machine below ``prefix`` and give its address, which ends with a slash."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"folder must be a folder with files to serve, but {folder} is none; run: make book")
     handler = type("Handler", (Handler,), {"prefix": prefix})

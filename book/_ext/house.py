@@ -5,16 +5,20 @@ import json
 import pkgutil
 import re
 import shutil
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
+from sphinxcontrib.bibtex.plugin import register_plugin
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "attention_src" / "palette.json"
@@ -53,6 +57,18 @@ def tokens_css(palette: dict) -> str:
         f"@media (prefers-color-scheme: dark) {{ html:not([data-theme]) {{ {dark} }} }}\n"
         f"@media print {{ html:root {{ {light} }} }}\n"
     )
+
+
+class Scale(SphinxDirective):
+    """The scale of weights as a row of swatches."""
+
+    def run(self):
+        """Return the swatches, with their share of the scale below."""
+        steps = len(json.loads(PALETTE.read_text(encoding="utf8"))["weights"]["light"])
+        swatches = "".join(f'<i style="background: var(--wa-weight-{step})"></i>' for step in range(steps))
+        label = "The scale of weights, from 0 at the left to 1 at the right"
+        html = f'<div class="scale"><div role="img" aria-label="{label}">{swatches}</div><p>0</p><p>1</p></div>'
+        return [nodes.raw("", html, format="html")]
 
 
 # --- files that the pages load ---------------------------------------------------------------------------------------
@@ -203,7 +219,7 @@ class Modules(SphinxDirective):
         section = nodes.section(ids=[nodes.make_id(f"module {short}")], names=[f"module {short}"])
         section += nodes.title("", "", nodes.literal(text=short))
         self.state.document.note_explicit_target(section)
-        rst = f".. automodule:: {name}\n   :members:\n   :show-inheritance:\n"
+        rst = f".. automodule:: {name}\n   :members:\n"
         parsed = nodes.container()
         eval_rst = StringList(["```{eval-rst}", *rst.splitlines(), "```"], source=str(module_file(name)))
         self.state.nested_parse(eval_rst, 0, parsed)
@@ -211,10 +227,29 @@ class Modules(SphinxDirective):
         return section
 
 
+def skip_plain_fields(app, what, name, obj, skip, options):
+    """Leave out fields of named tuples that say nothing of their own: the signature shows them."""
+    return True if (obj.__doc__ or "").startswith("Alias for field number") else None
+
+
 def pages_with_stale_modules(app, env, added, changed, removed):
     """Read a page with a list of modules again when a module came or went."""
     now = " ".join(module_names())
     return [page for page, meta in env.metadata.items() if meta.get("modules", now) != now]
+
+
+# --- citations -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class RoundReferenceStyle(AuthorYearReferenceStyle):
+    """Author and year in round brackets."""
+
+    def __post_init__(self):
+        """Set the brackets."""
+        for name in ("textual", "parenthetical", "author", "label", "year"):
+            setattr(self, f"bracket_{name}", BracketStyle(left="(", right=")"))
+        super().__post_init__()
 
 
 # --- numbers of chapters ---------------------------------------------------------------------------------------------
@@ -226,22 +261,29 @@ def chapter_number(docname: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_notebook(docname: str) -> bool:
+    """Return whether a page is a chapter's notebook."""
+    return docname.startswith("notebooks/")
+
+
 def number_chapters(collector, env) -> list[str]:
     """Number chapters by their file names, so that chapter 2 is 2 also while chapter 1 is not written.
 
-    Stands in for Sphinx's ``TocTreeCollector.assign_section_numbers``: fills ``env.toc_secnumbers``, from which figures,
-    tables and equations take their numbers, and returns the pages whose number changed.
+    Stands in for ``TocTreeCollectorWithStyles.assign_section_numbers``: fills ``env.toc_secnumbers``, from which
+    figures, tables and equations take their numbers, and returns the pages whose number changed.
     """
     before = env.toc_secnumbers
     env.toc_secnumbers = {}
     for docname in sorted(env.found_docs):
         number = chapter_number(docname)
-        if number is not None:
-            env.toc_secnumbers[docname] = {"": (number,)}
+        if number is None:
+            continue
+        references = list(env.tocs[docname].findall(nodes.reference))
+        sections = [reference["anchorname"] for reference in references if reference["anchorname"]]
+        env.toc_secnumbers[docname] = {"": (number,), **dict.fromkeys(sections, ())}  # sections bear no number
+        if not is_notebook(docname):
             env.titles[docname]["secnumber"] = env.longtitles[docname]["secnumber"] = (number,)
-            for reference in env.tocs[docname].findall(nodes.reference):
-                if not reference["anchorname"]:
-                    reference["secnumber"] = (number,)
+            references[0]["secnumber"] = (number,)
     return [name for name in env.found_docs if before.get(name) != env.toc_secnumbers.get(name)]
 
 
@@ -270,7 +312,7 @@ def prepare_page(app, pagename, templatename, context, doctree):
     for files in ("css_files", "script_files"):
         context[files] = [asset for asset in context[files] if is_needed(asset, body)]
     if chapter_number(pagename) is not None:
-        context["kind"] = "lab" if pagename.startswith("notebooks/") else "chapter"
+        context["kind"] = "lab" if is_notebook(pagename) else "chapter"
 
 
 # --- tables, alt texts -----------------------------------------------------------------------------------------------
@@ -309,22 +351,25 @@ def check_alt(app, doctree, docname):
 
 def setup(app):
     """Register all of the above."""
+    register_plugin("sphinxcontrib.bibtex.style.referencing", "round", RoundReferenceStyle)
     for kind in BOXES:
         app.add_directive(kind, Box)
     app.add_directive("exercise", Exercise)
     app.add_directive("answer", Answer)
     app.add_directive("modules", Modules)
-    TocTreeCollector.assign_section_numbers = number_chapters
+    app.add_directive("scale", Scale)
+    TocTreeCollectorWithStyles.assign_section_numbers = number_chapters
     app.add_node(nodes.table, override=True, html=(visit_table, depart_table))
     app.add_node(details, html=(visit_details, depart_details))
     app.connect("builder-inited", write_assets)
+    app.connect("autodoc-skip-member", skip_plain_fields)
     app.connect("env-get-outdated", pages_with_stale_modules)
     app.connect("doctree-resolved", check_alt, priority=900)
     app.connect("html-page-context", prepare_page, priority=900)
     app.add_css_file("tokens.css", priority=300)
     app.add_css_file("house.css", priority=310)
     app.add_js_file("house.js", loading_method="defer")
-    for name in ("results", "figures", "widgets"):
+    for name in ("frontpage", "results", "figures", "widgets"):
         if (Path(__file__).parent / f"{name}.py").exists():
             app.setup_extension(name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,7 +26,7 @@
 
   // A box that is wider inside than outside can be scrolled from the keyboard; one that fits is no stop on the way.
   const SCROLLERS = [
-    ["div.math", "Equation"],
+    ["div.math > mjx-container", "Equation"],
     [".scroll-x", "Table"],
     ["div.highlight > pre", "Code"],
     [".cell_output pre", "Output"],
