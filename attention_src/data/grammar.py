@@ -155,6 +155,7 @@ class Grammar:
 
     def generate(self, rng: random.Random, shortest: int = 3, longest: int = 30) -> Pair:
         """Make one pair whose source has ``shortest`` to ``longest`` words, each length being equally likely."""
+        _check_rng(rng)
         lengths = self.lengths(shortest, longest)
         return self.spell(self.derive(rng, lengths[int(rng.random() * len(lengths))]))
 
@@ -174,6 +175,7 @@ class Grammar:
         """
         if length < 1 or not self._choices(self.start, length)[1]:
             raise GrammarError(f"{self.name} has no sentence of {length} words; lengths() tells which there are")
+        _check_rng(rng)
         uniform, memo = rng.random, self._choice_memo
 
         def grow(key: tuple[str, int]) -> Derivation:
@@ -428,22 +430,29 @@ class Grammar:
 
     def _shortest_lengths(self) -> dict[str, int]:
         """For every phrase, the number of words of its shortest source side."""
-        shortest = dict.fromkeys(self._by_head, 0)  # grows from 0 until nothing changes
-        for _ in range(len(shortest) + 1):
+        shortest = dict.fromkeys(self._by_head, 0)
+        for _ in range(len(shortest) + 1):  # the lengths grow until nothing changes
             grown = {
                 head: min(sum(shortest.get(symbol, 1) for symbol in rule.source) for rule in rules)
                 for head, rules in self._by_head.items()
             }
-            if grown == shortest:
+            endless = sorted(head for head in grown if grown[head] != shortest[head])
+            if not endless:
                 return shortest
             shortest = grown
-        endless = [head for head, length in shortest.items() if length > 2 * len(self.rules)] or list(shortest)
-        raise GrammarError(f"{self.name}: the rules of {endless[0]!r} never come to an end; add one with words only")
+        raise GrammarError(
+            f"{self.name}: the rules of {', '.join(endless)} never come to an end; add one of words only"
+        )
 
 
 def is_phrase(symbol: str) -> bool:
     """Whether a symbol of a rule is a phrase (upper-case first letter) and not a word."""
     return symbol[0].isupper()
+
+
+def _check_rng(rng: random.Random) -> None:
+    if not hasattr(rng, "random"):
+        raise TypeError(f"rng must be a random number generator, got {rng!r}; write random.Random({rng!r})")
 
 
 def _word_ranks(side: Sequence[str]) -> dict[int, int]:
