@@ -1,8 +1,9 @@
 """The figures of the book: one house style, and a few functions that take arrays.
 
-In a notebook, call `house_style` once; figures then appear as SVG in the book's colours. Everything is vector and
-text stays text. The same input gives the same bytes: numbers are rounded far below what the eye can see before they
-are drawn, so that the last digits of a float, which differ between processors, do not show.
+In a notebook, call `house_style` once and let a figure be the last line of its cell; it appears as SVG in the book's
+colours. Everything is vector and text stays text. The same input gives the same bytes: numbers are rounded far below
+what the eye can see before they are drawn, so that the last digits of a float, which differ between processors, do
+not show.
 """
 
 import hashlib
@@ -163,8 +164,8 @@ def lines_over_seeds(
     for index, (table, (colour, dash, marker)) in reversed(drawn):  # the first lies on top
         shifted = places + (index - (len(tables) - 1) / 2) * 0.05 * step  # side by side, so that no bar hides another
         _one_series(ax, shifted, _quiet(table, largest), LIGHT[colour], dash, marker)
-    if not numbers:
-        ax.set_xticks(places, list(map(str, x)))
+    if not numbers or len(x) <= 8:
+        ax.set_xticks(places, [f"{point:g}" if numbers else str(point) for point in x])
     ax.set_xlim(places[0] - 0.25 * step, places[-1] + 0.25 * step)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(axis="y")
@@ -258,10 +259,8 @@ def to_svg(figure: Figure) -> str:
 
 
 def _new_axes(size=None):
-    from matplotlib import pyplot
-
-    figure = pyplot.figure(figsize=size or STYLE["figure.figsize"], layout="constrained")
-    return figure.add_subplot()
+    """Axes of a new figure that pyplot does not know: a notebook shows it once, and nothing has to be closed."""
+    return Figure(figsize=size or STYLE["figure.figsize"], layout="constrained").add_subplot()
 
 
 def _one_series(ax, x, table, colour, dash, marker):

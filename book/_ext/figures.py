@@ -85,7 +85,7 @@ def _distance(one, other):
 # --- from an SVG file to SVG in the page -----------------------------------------------------------------------------
 
 
-def inline_svg(text: str, prefix: str, alt: str, width: str | None = None) -> str:
+def inline_svg(text: str, prefix: str, alt: str, width: str = "") -> str:
     """``text`` as an element for a page: one image with the name ``alt``, its ids begun with ``prefix``."""
     root = _safe_root(text)
     box = root.get("viewBox") or f"0 0 {_pixels(root.get('width'))} {_pixels(root.get('height'))}"
@@ -300,7 +300,8 @@ class InlineFigures(SphinxPostTransform):
             LOGGER.warning("this figure has no alt text that says what it shows; %s", ALT_HINT, location=image)
         if builder.format == "html" and builder.name != "epub":
             try:
-                svg = inline_svg(text, f"figure{number}", alt, image.get("width"))
+                width = image.get("width", "")
+                svg = inline_svg(text, f"figure{number}", alt, f"{width}px" if width.isdecimal() else width)
             except FigureError as error:
                 LOGGER.warning("figure %s: %s", image["uri"], error, location=image)
                 return

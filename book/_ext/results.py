@@ -200,17 +200,19 @@ class ResultsTable(ResultsDirective):
         table = nodes.table(classes=["results"])
         self.set_source_info(table)
         caption, messages = self.state.inline_text(" ".join(self.content), self.lineno)
-        group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in range(len(columns) + 1)], cols=len(columns) + 1)
-        group += nodes.thead("", _row([nodes.Text(self.options.get("corner", "")), *map(nodes.Text, columns.values())]))
-        body = nodes.tbody()
+        head = [nodes.Text(text) for text in (self.options.get("corner", ""), *columns.values())]
+        rows = []
         for key, label in _labels(self.options["rows"]).items():
             paths = [self.options["measure"].replace("{row}", key).replace("{column}", column) for column in columns]
             intervals = [results.over_seeds(path) for path in paths]
-            cells = [measured_node(show_interval(interval, form), interval, form) for interval in intervals]
-            body += _row([nodes.Text(label), *cells])
+            rows.append([nodes.Text(label)])
+            rows[-1] += [measured_node(show_interval(interval, form), interval, form) for interval in intervals]
+        widths = [max(len(cell.astext()) for cell in column) for column in zip(head, *rows, strict=True)]
+        group = nodes.tgroup("", *[nodes.colspec(colwidth=width) for width in widths], cols=len(widths))
+        group += nodes.thead("", _row(head))
+        group += nodes.tbody("", *map(_row, rows))
         table += nodes.title("", "", *caption)
         table += group
-        group += body
         self.add_name(table)
         return [table, *messages]
 
@@ -233,9 +235,9 @@ class Rules(ResultsDirective):
         """Return a list."""
         found = nodes.bullet_list(classes=["rules"])
         for rule in results.rules.values():
-            outcome = "Held" if rule["holds"] else "Did not hold"
-            asked = f" (asked for: at least {rule['at_least']}): {rule['rule']}"
-            words = nodes.strong(text=f"{outcome} in {seeds_of(rule)}"), nodes.Text(asked)
+            outcome = "Held" if rule["holds"] else "Failed"
+            passed = f" ({seeds_of(rule)} passed, at least {rule['at_least']} were asked for): {rule['rule']}"
+            words = nodes.strong(text=outcome), nodes.Text(passed)
             found += nodes.list_item("", nodes.paragraph("", "", *words))
         return [found]
 
