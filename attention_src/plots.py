@@ -181,22 +181,22 @@ def by_length(
     xlabel: str = "length of the source sentence, words",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw a share by length of sentence, over seeds.
+    """Draw a measure in percent (exact match, BLEU) by length of sentence, over seeds.
 
     :param bands: the bands of length, such as ``"3-10"``
-    :param series: name -> shares from 0 to 1, shape (seeds, bands)
+    :param series: name -> numbers from 0 to 100, shape (seeds, bands)
     """
     tables = {name: _array(f"series[{name!r}]", values, 2) for name, values in series.items()}
     for name, table in tables.items():
-        if table.min() < 0 or table.max() > 1:
+        if table.min() < 0 or table.max() > 100:
             raise ValueError(
-                f"series[{name!r}] must hold shares from 0 to 1; it holds {table.min():g} to {table.max():g}"
+                f"series[{name!r}] must hold percent, 0 to 100; it holds {table.min():g} to {table.max():g}"
             )
     ax = ax or _new_axes()
     ax.set_ylim(-3, 103)
     ax.set_yticks(range(0, 101, 20))
     labels = [band.replace("-", "–") for band in bands]
-    return lines_over_seeds(labels, {name: 100 * t for name, t in tables.items()}, xlabel=xlabel, ylabel=ylabel, ax=ax)
+    return lines_over_seeds(labels, tables, xlabel=xlabel, ylabel=ylabel, ax=ax)
 
 
 def history(losses: Mapping[str, object], *, ylabel: str = "loss", ax: Axes | None = None) -> Figure:
