@@ -344,13 +344,14 @@ def test_a_stored_output_that_is_not_true_is_found(stored, monkeypatch, tmp_path
 
 
 def widgets(*ids: str) -> nbformat.NotebookNode:
-    """A notebook that shows the box ``ids[0]``, which refers to the others; the last is an unseen layout."""
-    box, left, right, layout = ids
+    """A notebook that shows the box ``ids[0]`` with two equal children, and that has two layouts which are not shown."""
+    box, left, right, narrow, wide = ids
     state = {
-        right: {"state": {"value": 2}},
+        right: {"state": {"value": 1}},
+        narrow: {"state": {"width": "1px"}},
         box: {"state": {"children": [f"IPY_MODEL_{left}", f"IPY_MODEL_{right}"]}},
-        layout: {"state": {"width": None}},
-        left: {"state": {"value": 1, "layout": f"IPY_MODEL_{layout}"}},
+        wide: {"state": {"width": "9px"}},
+        left: {"state": {"value": 1}},
     }
     shown = new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": box}})
     metadata = {
@@ -360,19 +361,23 @@ def widgets(*ids: str) -> nbformat.NotebookNode:
     return new_notebook(cells=[new_code_cell("box", id="one", outputs=[shown])], metadata=metadata)
 
 
+def model_ids(letters: str) -> list[str]:
+    """Five model ids, each of one letter."""
+    return [letter * 32 for letter in letters]
+
+
 def test_new_model_ids_leave_no_difference():
-    one = execute_notebooks.settle(widgets("a" * 32, "b" * 32, "c" * 32, "d" * 32), "chapter")
-    other = execute_notebooks.settle(widgets("f" * 32, "2" * 32, "9" * 32, "0" * 32), "chapter")
+    one = execute_notebooks.settle(widgets(*model_ids("abcde")), "chapter")
+    other = execute_notebooks.settle(widgets(*model_ids("f9270")), "chapter")
     assert one == other
     assert "a" * 32 not in one
     metadata = nbformat.reads(one, 4).metadata
     assert metadata["language_info"] == {"name": "python"}
-    assert len(metadata["widgets"][execute_notebooks.WIDGET_STATE]["state"]) == 4
+    assert len(metadata["widgets"][execute_notebooks.WIDGET_STATE]["state"]) == 5
 
 
 def test_two_notebooks_do_not_share_model_ids():
-    ids = ["a" * 32, "b" * 32, "c" * 32, "d" * 32]
-    texts = [execute_notebooks.settle(widgets(*ids), name) for name in ("one", "two")]
+    texts = [execute_notebooks.settle(widgets(*model_ids("abcde")), name) for name in ("one", "two")]
     found = [set(re.findall(r"\b[0-9a-f]{32}\b", text)) for text in texts]
     assert found[0] & found[1] == set()
 

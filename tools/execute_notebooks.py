@@ -43,7 +43,6 @@ def execute(path: Path) -> int:
         notebook,
         timeout=600,
         kernel_name="python3",
-        store_widget_state=True,
         record_timing=False,
         coalesce_streams=True,
         extra_arguments=["--IPKernelApp.log_level=40"],  # its warning about sockets would stand between the lines
