@@ -17,6 +17,8 @@ import anywidget
 import numpy as np
 import traitlets
 
+from attention_src import plots
+
 HERE = Path(__file__).parent
 MAX_PARAMETERS = 150_000
 MAX_BYTES = 400 * 1024  # of base64 text, two bytes a parameter before encoding
@@ -38,14 +40,9 @@ def style(name: str) -> str:
     return (HERE / "core.css").read_text("utf-8") + (own.read_text("utf-8") if own.exists() else "")
 
 
-def palette() -> dict:
-    """The book's colours: names and hexadecimal values for "light" and "dark", and the scale of "weights"."""
-    return json.loads((HERE.parent / "palette.json").read_text("utf-8"))
-
-
 def tokens() -> str:
     """CSS variables ``--wa-…`` for JupyterLab, light and dark, from the book's palette (the pages have their own)."""
-    colours = palette()
+    colours = plots.PALETTE
 
     def block(selector, theme):
         names = colours[theme] | {f"weight-{i}": colour for i, colour in enumerate(colours["weights"][theme])}

@@ -61,7 +61,7 @@ export function linear(model, name, x, weight = `${name}.weight`, bias = `${name
 // nn.Embedding: the row of a word.
 export function embed(model, name, word) {
   const { data, shape: [words, width] } = model[`${name}.weight`];
-  if (!(word >= 0 && word < words)) throw new Error(`${name} has no row ${word}`);
+  if (!(Number.isInteger(word) && word >= 0 && word < words)) throw new Error(`${name} has no row ${word}`);
   return data.subarray(word * width, (word + 1) * width);
 }
 

@@ -47,7 +47,7 @@ export function read(text, known) {
 // The words of a vocabulary that are nearest to a word, by the number of letters to change, if they are near at all.
 export function near(word, words) {
   const far = other => { const c = compare([...word], [...other]); return c.filter(([a, b]) => a !== b).length; };
-  const allowed = Math.max(1, Math.floor(word.length / 3));
+  const allowed = Math.ceil(word.length / 3);
   return words.filter(other => Math.abs(other.length - word.length) <= allowed).map(other => [far(other), other])
     .filter(([distance]) => distance <= allowed).sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1)).slice(0, 3).map(pair => pair[1]);
 }

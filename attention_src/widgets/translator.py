@@ -4,14 +4,17 @@ import copy
 import textwrap
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 import torch
 import traitlets
+from matplotlib import pyplot as plt
 
+from attention_src import plots
 from attention_src.bottleneck import FirstStateOnly, LookBack, VectorEveryStep
 from attention_src.decoding import Marks, greedy
 
-from .base import Widget, pack, palette, unpack
+from .base import Widget, pack, unpack
 
 KINDS = (FirstStateOnly, VectorEveryStep, LookBack)
 LONGEST_TEXT = 2000  # characters of a sentence in the state
@@ -112,26 +115,28 @@ class Translator(Widget):
 
     def still(self):
         """Draw the sentence, the true translation and the model's below each other."""
-        import matplotlib.pyplot as plt
-
         columns = compare(self.truth, self.translation)
-        colours = palette()["light"]
+        colours = plots.LIGHT
         source = textwrap.wrap(self.sentence, 70)
         rows = wrap([max(len(true or ""), len(said or "")) + 3 for true, said in columns], width=76)
         height = 0.6 * len(source) + 1.5 * len(rows) + 0.3
-        figure, axes = plt.subplots(figsize=(7, 0.32 * height))
-        figure.subplots_adjust(0, 0, 1, 1)
-        axes.set(xlim=(0, 76), ylim=(-height, 0))
-        axes.axis("off")
-        for line, text in enumerate(source):
-            axes.text(0, -0.6 * (line + 1), text, color=colours["source"])
-        places = [(0.6 * len(source) + 1.5 * row, edge) for row, line in enumerate(rows) for edge in line]
-        for (top, edge), (true, said) in zip(places, columns, strict=True):
-            right = true == said
-            axes.text(edge, -top - 0.7, true or "·", color=colours["target"])
-            axes.text(
-                edge, -top - 1.3, said or "–" if right else f"✗ {said or '–'}", color=colours["ink" if right else "bad"]
-            )
+        with matplotlib.rc_context(plots.STYLE):
+            figure, axes = plt.subplots(figsize=(7, 0.32 * height), layout="none")
+            figure.subplots_adjust(0, 0, 1, 1)
+            axes.set(xlim=(0, 76), ylim=(-height, 0))
+            axes.axis("off")
+            for line, text in enumerate(source):
+                axes.text(0, -0.6 * (line + 1), text, color=colours["source"])
+            places = [(0.6 * len(source) + 1.5 * row, edge) for row, line in enumerate(rows) for edge in line]
+            for (top, edge), (true, said) in zip(places, columns, strict=True):
+                right = true == said
+                axes.text(edge, -top - 0.7, true or "·", color=colours["target"])
+                axes.text(
+                    edge,
+                    -top - 1.3,
+                    said or "–" if right else f"✗ {said or '–'}",
+                    color=colours["ink" if right else "bad"],
+                )
         plt.close(figure)
         return figure
 

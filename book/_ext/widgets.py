@@ -7,7 +7,6 @@ Both become the same figure: a still picture, and beside it the names of the wid
 import hashlib
 import html
 import importlib
-import io
 import json
 import re
 import sys
@@ -70,18 +69,7 @@ def svg(text: str, alt: str) -> str:
     colours |= {colour: f"var(--wa-{name})" for name, colour in palette["light"].items()}
     text = text[text.index("<svg") :]
     text = re.sub(r"#[0-9a-fA-F]{6}\b", lambda found: colours.get(found[0].lower(), found[0]), text)
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
-
-
-def drawn(widget) -> str:
-    """The still picture that a widget draws of itself, as SVG text with selectable letters."""
-    import matplotlib
-
-    file = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "weighing attention"}):
-        widget.still().savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
 
 
 # --- prose pages -----------------------------------------------------------------------------------------------------
@@ -141,7 +129,9 @@ class WidgetDirective(SphinxDirective):
     def still(self, widget, alt: str) -> list[nodes.Node]:
         """The picture to show without JavaScript, in print, and when the widget fails."""
         if "fallback" not in self.options:
-            return [raw(svg(drawn(widget), alt))]
+            from attention_src import plots
+
+            return [raw(svg(plots.to_svg(widget.still()), alt))]
         relative, path = self.env.relfn2path(self.options["fallback"])
         if path.endswith(".svg"):
             self.note(path)
