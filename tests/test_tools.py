@@ -344,14 +344,13 @@ def test_a_stored_output_that_is_not_true_is_found(stored, monkeypatch, tmp_path
 
 
 def widgets(*ids: str) -> nbformat.NotebookNode:
-    """A notebook that shows the box ``ids[0]`` with two equal children, and that has two layouts which are not shown."""
-    box, left, right, narrow, wide = ids
+    """A notebook that shows the box ``ids[0]`` with equal children, and has two layouts which are not shown."""
+    box, narrow, wide, *children = ids
     state = {
-        right: {"state": {"value": 1}},
         narrow: {"state": {"width": "1px"}},
-        box: {"state": {"children": [f"IPY_MODEL_{left}", f"IPY_MODEL_{right}"]}},
+        box: {"state": {"children": [f"IPY_MODEL_{child}" for child in children]}},
         wide: {"state": {"width": "9px"}},
-        left: {"state": {"value": 1}},
+        **{child: {"state": {"value": 1}} for child in sorted(children)},
     }
     shown = new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": box}})
     metadata = {
@@ -362,22 +361,22 @@ def widgets(*ids: str) -> nbformat.NotebookNode:
 
 
 def model_ids(letters: str) -> list[str]:
-    """Five model ids, each of one letter."""
+    """Model ids, each of one letter."""
     return [letter * 32 for letter in letters]
 
 
 def test_new_model_ids_leave_no_difference():
-    one = execute_notebooks.settle(widgets(*model_ids("abcde")), "chapter")
-    other = execute_notebooks.settle(widgets(*model_ids("f9270")), "chapter")
+    one = execute_notebooks.settle(widgets(*model_ids("abc12345")), "chapter")
+    other = execute_notebooks.settle(widgets(*model_ids("f9250781")), "chapter")
     assert one == other
     assert "a" * 32 not in one
     metadata = nbformat.reads(one, 4).metadata
     assert metadata["language_info"] == {"name": "python"}
-    assert len(metadata["widgets"][execute_notebooks.WIDGET_STATE]["state"]) == 5
+    assert len(metadata["widgets"][execute_notebooks.WIDGET_STATE]["state"]) == 8
 
 
 def test_two_notebooks_do_not_share_model_ids():
-    texts = [execute_notebooks.settle(widgets(*model_ids("abcde")), name) for name in ("one", "two")]
+    texts = [execute_notebooks.settle(widgets(*model_ids("abc12345")), name) for name in ("one", "two")]
     found = [set(re.findall(r"\b[0-9a-f]{32}\b", text)) for text in texts]
     assert found[0] & found[1] == set()
 
