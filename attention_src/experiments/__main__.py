@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import platform
 import re
 import shutil
@@ -311,6 +310,4 @@ class _Progress:
 
 
 if __name__ == "__main__":
-    if not sys.stderr.isatty() or "--jobs" in sys.argv:
-        os.environ.setdefault("TQDM_DISABLE", "1")  # bars of two processes, or in a log, cannot be read
     sys.exit(main())

@@ -2,13 +2,13 @@
 
 Roles, by the example of the stem ``bottleneck``::
 
-    {result}`bottleneck:attention.exact.21-30:%`   96 % (94 to 98)    median over the seeds, smallest and largest
-    {median}`bottleneck:attention.exact.21-30:%`   96 %               the median alone
-    {rule}`bottleneck:attention-wins-long`         5 of 5 seeds       in how many seeds a rule held
-    {setting}`bottleneck:steps`                    1400               a number of SETTINGS
+    {result}`bottleneck:attention.exact.21-30:.0f%`   96 % (94 to 98)    median over the seeds, smallest and largest
+    {median}`bottleneck:attention.exact.21-30:.0f%`   96 %               the median alone
+    {rule}`bottleneck:attention-wins-long`            5 of 5 seeds       in how many seeds a rule held
+    {setting}`bottleneck:steps`                       1400               a number of SETTINGS
 
-The last part is a format: ``%`` or ``.1%`` for a share as percent, ``.2f`` for digits after the point, ``,`` for
-thousands; without it, three digits that count. Directives: ``results-table``, ``rules``, ``numbers-from``.
+The last part is a format: ``.2f`` for digits after the point, ``.0f%`` for a number that is percent, ``%`` or ``.1%``
+for a share that is to become percent, ``,`` for thousands; without it, three digits that count. Directives: ``results-table``, ``rules``, ``numbers-from``.
 """
 
 import os
@@ -27,7 +27,7 @@ from attention_src.experiments.results import Interval, Results, ResultsError, l
 
 FOLDER = Places.results
 LOGGER = logging.getLogger(__name__)
-FORMAT = re.compile(r",?(\.\d)?[f%]?")
+FORMAT = re.compile(r",?(\.\d)?(f|%|f%)?")
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -51,12 +51,14 @@ def depart_measured(translator, node):
 def show(number: float, form: str = "") -> str:
     """A number as the page writes it.
 
-    >>> show(0.957, "%"), show(-0.5, ".2f"), show(0.012345), show(20000)
-    ('96\\xa0%', '−0.50', '0.0123', '20,000')
+    >>> show(0.957, "%"), show(95.7, ".0f%"), show(-0.5, ".2f"), show(0.012345), show(20000)
+    ('96\\xa0%', '96\\xa0%', '−0.50', '0.0123', '20,000')
     """
     if not FORMAT.fullmatch(form):
-        raise ResultsError(f"the format {form!r} is none of: %, .1%, .2f, ','")
-    if form.endswith("%"):
+        raise ResultsError(f"the format {form!r} is none of: .2f  .0f%  %  .1%  ,")
+    if form.endswith("f%"):
+        text = f"{number:{form[:-1]}}{SPACE}%"
+    elif form.endswith("%"):
         text = f"{100 * number:{form[:-1] if '.' in form else form[:-1] + '.0'}f}{SPACE}%"
     elif form:
         text = f"{number:{form}}"
