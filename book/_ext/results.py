@@ -8,7 +8,8 @@ Roles, by the example of the stem ``bottleneck``::
     {setting}`bottleneck:steps`                       1400               a number of SETTINGS
 
 The last part is a format: ``.2f`` for digits after the point, ``.0f%`` for a number that is percent, ``%`` or ``.1%``
-for a share that is to become percent, ``,`` for thousands; without it, three digits that count. Directives: ``results-table``, ``rules``, ``numbers-from``.
+for a share that is to become percent, ``,`` for thousands; without it, three digits that count.
+Directives: ``results-table``, ``rules``, ``numbers-from``.
 """
 
 import os
