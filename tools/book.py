@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
-# Called like this because its script would break when the folder is moved. jsonschema imports rfc3987_syntax if it is there;
-# that takes half of the time of a build with nothing to do, and only serves to check addresses, of which there are none.
+# Called like this because its script would break when the folder is moved. jsonschema imports rfc3987_syntax if it is
+# there: half of the time of a build with nothing to do, only to check addresses, of which the settings have none.
 JUPYTER_BOOK = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyter_book.cli.main import main; main()"
 
 
