@@ -119,7 +119,7 @@ def heatmap(
                 f"gold must hold pairs (row, column) inside {weights.shape}; it holds {(row, column)}. "
                 "Are its pairs the other way round?"
             )
-    weights = np.round(weights, 3)
+    weights = _quiet(weights, 1.0)
     with_numbers = weights.size <= 80 and len(columns) <= 9
     cell = min(0.42 if with_numbers else 0.3, 0.8 * WIDTH / len(columns))  # inches
     if ax is None:
@@ -160,10 +160,11 @@ def lines_over_seeds(
     places = np.asarray(x, float) if numbers else np.arange(len(x), dtype=float)
     step = np.diff(places).min() if len(places) > 1 else 1.0
     largest = max(np.abs(table).max() for table in tables.values())
+    tables = {name: _quiet(table, largest) for name, table in tables.items()}
     drawn = list(enumerate(zip(tables.values(), SERIES, strict=False)))
     for index, (table, (colour, dash, marker)) in reversed(drawn):  # the first lies on top
         shifted = places + (index - (len(tables) - 1) / 2) * 0.05 * step  # side by side, so that no bar hides another
-        _one_series(ax, shifted, _quiet(table, largest), LIGHT[colour], dash, marker)
+        _one_series(ax, shifted, table, LIGHT[colour], dash, marker)
     if not numbers or len(x) <= 8:
         ax.set_xticks(places, [f"{point:g}" if numbers else str(point) for point in x])
     ax.set_xlim(places[0] - 0.25 * step, places[-1] + 0.25 * step)
@@ -362,10 +363,11 @@ def _weight_key(ax, rows, columns):
 
 
 def _quiet(values, largest):
-    """Round to a thousandth of the largest number: below a pixel, far above the noise of floats."""
+    """Round to about a thousandth of the largest number: below a pixel, far above the noise of floats."""
     if largest == 0:
         return values
-    return np.round(values, 3 - int(np.ceil(np.log10(largest)))) + 0.0
+    unit = 10.0 ** np.ceil(np.log10(0.7 * largest) - 3)
+    return np.floor(values / unit + 0.6234) * unit  # the border lies where no share or half of a unit does
 
 
 def _array(name, values, *dimensions):
