@@ -310,4 +310,7 @@ class _Progress:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The processes of --jobs look their function up by the module's own name, which is not "__main__".
+    from attention_src.experiments.__main__ import main as main_by_name
+
+    sys.exit(main_by_name())
