@@ -51,7 +51,7 @@ def figures():
 def test_a_heatmap_shows_each_weight_and_label():
     svg = plots.to_svg(plots.heatmap(WEIGHTS, ROWS, COLUMNS))
     words = texts(svg)
-    assert sorted(words) == sorted(ROWS + COLUMNS + [*"0000000", "1", ".75", ".25", ".10", ".20", ".30", ".40"])
+    assert sorted(words) == sorted(ROWS + COLUMNS + [*"00000000", "1", ".75", ".25", ".10", ".20", ".30", ".40"])
     assert "<image" not in svg
     for weight in (0, 0.25, 0.75, 1):
         assert f"fill: {to_hex(plots.WEIGHTS(weight))}" in svg

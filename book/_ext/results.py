@@ -5,7 +5,7 @@ Roles, by the example of the stem ``bottleneck``::
     {result}`bottleneck:attention.exact.21-30:.0f%`   96 % (94 to 98)    median over the seeds, smallest and largest
     {median}`bottleneck:attention.exact.21-30:.0f%`   96 %               the median alone
     {rule}`bottleneck:attention-wins-long`            5 of 5 seeds       in how many seeds a rule held
-    {setting}`bottleneck:steps`                       1400               a number of SETTINGS
+    {setting}`bottleneck:steps`                       1,400              a number of SETTINGS
 
 The last part is a format: ``.2f`` for digits after the point, ``.0f%`` for a number that is percent, ``%`` or ``.1%``
 for a share that is to become percent, ``,`` for thousands; without it, three digits that count.
@@ -28,7 +28,7 @@ from attention_src.experiments.results import Interval, Results, ResultsError, l
 
 FOLDER = Places.results
 LOGGER = logging.getLogger(__name__)
-FORMAT = re.compile(r",?(\.\d)?(f|%|f%)?")
+FORMAT = re.compile(r"|,?(\.\d)?(f|%|f%)|,")
 SPACE = "\N{NO-BREAK SPACE}"
 
 
