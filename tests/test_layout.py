@@ -46,7 +46,7 @@ def extra(root: Path) -> list[str]:
     known = set(stems(root))
     prefixed = {f"{number}_{stem}" for number, stem in numbered(root)}
     found = [path for path in (root / "book").glob("*.md") if not re.search(rf"\bbook/{path.stem}(\.md)?\s", toc)]
-    found += [path for path in (root / "notebooks").iterdir() if path.stem not in prefixed and path.name[0] != "."]
+    found += [path for path in (root / "notebooks").glob("*") if path.stem not in prefixed and path.name[0] != "."]
     modules = {path.stem for path in (root / "attention_src").glob("*.py")}
     found += [root / f"attention_src/{name}.py" for name in modules - known - SHARED - {"__init__"}]
     for folder, also in (("exercises", {"__init__"}), ("experiments", {"__init__", "__main__", "results", "protocol"})):
