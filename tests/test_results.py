@@ -1,18 +1,14 @@
 """Reading results in Python and quoting them in pages: hand-made numbers, and what is said about wrong names."""
 
 import json
-import sys
-from pathlib import Path
 from statistics import median
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_ext"))
-
-import results as pages
-
 from attention_src.experiments.results import Interval, MissingResults, ResultsError, load, load_model
-from tests.sphinx_pages import build
+from tests.sphinx_pages import build, extension
+
+pages = extension("results")
 
 
 def rule(name, sentence, **outcome):

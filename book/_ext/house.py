@@ -195,23 +195,26 @@ def module_file(name: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def fits(name: str, patterns: str) -> bool:
+    """Return whether ``name`` fits one of the ``patterns``, which spaces part."""
+    return any(fnmatch(name, pattern) for pattern in patterns.split())
+
+
 class Modules(SphinxDirective):
-    """Document every module whose name fits one of the patterns and that no earlier list on the page has taken."""
+    """Document every module whose name fits one of the patterns, and none of those in ``:not:``."""
 
     required_arguments = 1
     final_argument_whitespace = True
+    option_spec = {"not": directives.unchanged_required}  # noqa: RUF012 (docutils reads it from the class)
 
     def run(self):
         """Return one section a module, written by autodoc."""
-        taken = self.env.temp_data.setdefault("modules", set())
         self.env.metadata[self.env.docname]["modules"] = " ".join(module_names())
         parent = nodes.section()
         for name in module_names():
             short = name.removeprefix(f"{PACKAGE.name}.")
-            if name in taken or not any(fnmatch(short, pattern) for pattern in self.arguments[0].split()):
-                continue
-            taken.add(name)
-            parent += self.section(name, short)
+            if fits(short, self.arguments[0]) and not fits(short, self.options.get("not", "")):
+                parent += self.section(name, short)
         return parent.children
 
     def section(self, name: str, short: str) -> nodes.section:
@@ -306,9 +309,18 @@ def is_needed(asset, body: str) -> bool:
     return all(mark in body for start, mark in ONLY_WITH.items() if name.startswith(start))
 
 
+def repaired(body: str, pagename: str) -> str:
+    """Return the page's HTML without what Sphinx and its extensions write against the rules of accessibility."""
+    body = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    if pagename == "_modules/index":  # lists within lists, but not within their items
+        head, opening, items = body.partition("<ul>")
+        body = head + opening + re.sub("</?ul>", "", items) + "</ul>"
+    return body
+
+
 def prepare_page(app, pagename, templatename, context, doctree):
     """Drop what the page does not use, and tell the template what kind of page it is."""
-    body = context.get("body") or ""
+    body = context["body"] = repaired(context.get("body") or "", pagename)
     for files in ("css_files", "script_files"):
         context[files] = [asset for asset in context[files] if is_needed(asset, body)]
     if chapter_number(pagename) is not None:
