@@ -38,7 +38,7 @@ class measured(nodes.inline):  # docutils names its nodes in lower case
 
 def visit_measured(translator, node):
     """Open a span with a tooltip."""
-    translator.body.append(translator.starttag(node, "span", "", CLASS="measured", title=node["seeds"]))
+    translator.body.append(translator.starttag(node, "span", "", CLASS="over-seeds", title=node["seeds"]))
 
 
 def depart_measured(translator, node):
