@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from attention_src import plots
 from attention_src.bottleneck import FirstStateOnly, LookBack, VectorEveryStep
@@ -121,8 +121,8 @@ class Translator(Widget):
         rows = wrap([max(len(true or ""), len(said or "")) + 3 for true, said in columns], width=76)
         height = 0.6 * len(source) + 1.5 * len(rows) + 0.3
         with matplotlib.rc_context(plots.STYLE):
-            figure, axes = plt.subplots(figsize=(7, 0.32 * height), layout="none")
-            figure.subplots_adjust(0, 0, 1, 1)
+            figure = Figure(figsize=(7, 0.32 * height), layout="none")
+            axes = figure.add_axes((0, 0, 1, 1))
             axes.set(xlim=(0, 76), ylim=(-height, 0))
             axes.axis("off")
             for line, text in enumerate(source):
@@ -137,7 +137,6 @@ class Translator(Widget):
                     said or "–" if right else f"✗ {said or '–'}",
                     color=colours["ink" if right else "bad"],
                 )
-        plt.close(figure)
         return figure
 
     def summary(self) -> str:
