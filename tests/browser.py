@@ -34,7 +34,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serve(folder: Path, prefix: str = "/") -> Iterator[str]:
-    """Serve ``folder`` on a free port of this machine below ``prefix`` and give its address, which ends with a slash."""
+    """Serve ``folder`` on a free port of this machine below ``prefix``; the address ends with a slash."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"folder must be a folder with files to serve, but {folder} is none; run: make book")
     handler = type("Handler", (Handler,), {"prefix": prefix})
@@ -87,7 +87,9 @@ def watch(page: Page) -> Record:
     record = Record()
     page.on("request", lambda request: record.requests.append(request.url))
     page.on("requestfailed", lambda request: record.failed.append(f"{request.failure} {request.url}"))
-    page.on("response", lambda response: response.ok or record.failed.append(f"{response.status} {response.url}"))
+    page.on(
+        "response", lambda response: response.status < 400 or record.failed.append(f"{response.status} {response.url}")
+    )
     page.on("console", lambda line: line.type in ("error", "warning") and record.console.append(line.text))
     page.on("pageerror", lambda error: record.errors.append(str(error)))
     return record
