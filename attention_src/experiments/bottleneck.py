@@ -1,6 +1,6 @@
 """Chapter 02, measured: what one vector between encoder and decoder costs, by length of the sentence.
 
-Eight parts train one translator each on the same pairs; two need no trained translator. See ``RULES`` for what was
+Eight parts train one translator each on the same pairs; three need no trained translator. See ``RULES`` for what was
 expected before the run, and :mod:`attention_src.experiments.protocol` for what all translators have in common.
 """
 
@@ -11,15 +11,19 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from attention_src import plots
 from attention_src.bottleneck import FirstStateOnly, LookBack, Translator, VectorEveryStep
 from attention_src.data.batches import Bitext
 from attention_src.data.translation import GRAMMARS, Pair, pairs
-from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import Measures, Places, Rule, Run, Tolerance
 from attention_src.experiments.protocol import PLAN, languages, quality, splits, train
 from attention_src.experiments.protocol import SETTINGS as PROTOCOL
+from attention_src.experiments.results import Results
+from attention_src.training import load_model
 
 NAME = "english_french"
 SIZES = {"width": 32, "hidden": 64, "vector": 64}
@@ -203,9 +207,9 @@ def fit_linear(vectors: Tensor, words: Tensor, seed: int) -> nn.Linear:
     return line
 
 
-def untrained(run: Run) -> Measures:
+def untrained(run: Run, **how) -> Measures:
     """Probe the vector of an encoder that was never trained: what the recurrence keeps without learning anything."""
-    return {"probe": probe(build(VectorEveryStep), run.seed)}
+    return {"probe": probe(build(**how), run.seed)}
 
 
 PARTS = {
@@ -218,7 +222,8 @@ PARTS = {
     "forwards": partial(probed, kind=FirstStateOnly, both_ways=False),
     "backwards": partial(only_trained, kind=FirstStateOnly, reading=turned, both_ways=False),
     "longer": longer,
-    "untrained": untrained,
+    "untrained": partial(untrained, kind=VectorEveryStep),
+    "untrained_one_way": partial(untrained, kind=FirstStateOnly, both_ways=False),
 }
 
 
@@ -283,6 +288,11 @@ RULES = [
         "in the last third.",
         lambda m: gain(m, "forwards", 24, 0) < gain(m, "forwards", 24, 2),
     ),
+    Rule(  # added after the rule above had failed in the first two seeds, and before this was measured
+        "untrained-first-words-fade",
+        "The same holds for a one-way encoder that was never trained.",
+        lambda m: gain(m, "untrained_one_way", 24, 0) < gain(m, "untrained_one_way", 24, 2),
+    ),
     Rule(
         "middle-fades",
         "In sentences of 24 words, the probe of the two-way encoder gains less in the middle third than in each of the "
@@ -304,4 +314,80 @@ RULES = [
 TOLERANCE = {
     "needs.*": Tolerance(relative=1e-5),  # counted, not trained
     "*": Tolerance(relative=0.1, absolute=10.0),  # float32 training differs between processors
+}
+
+
+def load_translator(name: str) -> Translator:
+    """Load a translator that :func:`keep` kept: ``bottleneck-fixed`` or ``bottleneck-look-back``."""
+    weights, settings = load_model(Places.models / f"{name}.safetensors")
+    kinds = {kind.__name__: kind for kind in (FirstStateOnly, VectorEveryStep, LookBack)}
+    model = build(kinds[settings["kind"]], **settings["sizes"]).eval()
+    model.load_state_dict(weights)
+    return model
+
+
+GROWTH = [
+    "the black cat sleeps",
+    "because the children have eaten the red apples",
+    "but the old man does not see her",
+    "so we have always loved our small house",
+    "when a friend buys several green hats this morning",
+    "and they are not happy",
+]
+EXAMPLES = [
+    "the man did not find the big red house",
+    "i know that the happy white dog is not black",
+    "a mouse sleeps here",
+]
+
+
+def widget() -> dict:
+    """Give what the translator widget of the chapter is made from."""
+    source, target = languages(NAME)
+    return {
+        "model": load_translator("bottleneck-fixed"),
+        "source_words": source.words,
+        "target_words": target.words,
+        "grammar": GRAMMARS[NAME],
+        "growth": GROWTH,
+        "examples": EXAMPLES,
+        "trained": PROTOCOL["trained_lengths"][1],
+    }
+
+
+def _series(results: Results, score: str, parts: dict[str, str]) -> dict[str, list[list[float]]]:
+    return {label: results.table(f"{part}.{score}")[1] for part, label in parts.items()}
+
+
+def _by_length(score: str, ylabel: str, parts: dict[str, str]) -> Callable[[Results], Figure]:
+    bands = ["{}-{}".format(*band) for band in PROTOCOL["bands"]]
+    return lambda results: plots.by_length(bands, _series(results, score, parts), ylabel=ylabel)
+
+
+def _probe_chart(parts: dict[str, str]) -> Callable[[Results], Figure]:
+    length = PROBE["lengths"][-1]
+    places = list(range(1, length + 1))
+
+    def draw(results: Results) -> Figure:
+        read_ = {label: results.table(f"{part}.probe.length_{length}.right")[1] for part, label in parts.items()}
+        read_["guess"] = results.table(f"{next(iter(parts))}.probe.length_{length}.guess")[1]
+        percent = {label: 100 * np.array(values) for label, values in read_.items()}
+        return plots.lines_over_seeds(places, percent, xlabel="place in the source", ylabel="words read rightly, %")
+
+    return draw
+
+
+KINDS_COMPARED = {
+    "look_back": "looks back",
+    "longer": f"vector, {LONGER} × the steps",
+    "every_step": "vector at every step",
+    "first_state": "first state only",
+}
+CHARTS = {
+    "exact": _by_length("exact", "exactly right, %", KINDS_COMPARED),
+    "bleu": _by_length("bleu", "BLEU", KINDS_COMPARED),
+    "sizes": _by_length("bleu", "BLEU", {"wide": "256 numbers", "every_step": "64 numbers", "narrow": "16 numbers"}),
+    "reading": _by_length("bleu", "BLEU", {"backwards": "source read backwards", "forwards": "source read forwards"}),
+    "one_way": _probe_chart({"untrained_one_way": "untrained", "forwards": "trained"}),
+    "both_ways": _probe_chart({"untrained": "untrained", "every_step": "trained"}),
 }
