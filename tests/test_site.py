@@ -162,7 +162,7 @@ BROKEN = {
     "equation not understood": '<mjx-container><mjx-merror data-mjx-error="Undefined"></mjx-merror></mjx-container>',
     "axe (light): button-name": "<button></button>",
     "axe (dark): color-contrast": "<style>[data-theme=dark] p { color: #222 }</style><p class='turn'>dark</p>",
-    "axe (light): scrollable-region-focusable": '<div style="overflow: auto; width: 9em"><p style="width: 99em">x',
+    "axe (light): scrollable-region-focusable": f'<pre style="overflow: auto; width: 9em">{"word " * 99}</pre>',
 }
 SOUND = """<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="icon" href="data:,">
 <style>html { background: #fff; color: #000 } html[data-theme=dark] { background: #000; color: #fff }</style></head>
