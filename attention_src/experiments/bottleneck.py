@@ -328,11 +328,11 @@ def load_translator(name: str) -> Translator:
 
 GROWTH = [
     "the black cat sleeps",
-    "because the children have eaten the red apples",
-    "but the old man does not see her",
+    "because the children have eaten the red cakes",
+    "but the tired man does not see the queen",
     "so we have always loved our small house",
-    "when a friend buys several green hats this morning",
-    "and they are not happy",
+    "while a friend buys three green hats this morning",
+    "and the women are not happy",
 ]
 EXAMPLES = [
     "the man did not find the big red house",
