@@ -53,7 +53,13 @@ def allowed(part: str, order: list[str], every: set[str]) -> set[str]:
     if part == "data":
         return {"data"}
     if part == "widgets":
-        return {"widgets", "plots", *BASE, *order}
+        return {
+            "widgets",
+            "plots",
+            "decoding",
+            *BASE,
+            *order,
+        }  # decoding: a widget says in Python what it says in the page
     if part in TOGETHER:
         return every - set(TOGETHER) - {"widgets"} | {part} | ({"widgets"} if part == "translate" else set())
     if part in order:
