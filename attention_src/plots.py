@@ -85,7 +85,7 @@ def house_style() -> None:
         return
     shell = get_ipython()
     if shell is not None:
-        importlib.import_module("matplotlib.pyplot")  # now: loading it later would set the kernel's formats again
+        importlib.import_module("matplotlib_inline.backend_inline")  # now: later, it would set the formats to PNG
 
         for name, formatter in shell.display_formatter.formatters.items():
             if name.startswith("image/"):
