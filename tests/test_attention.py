@@ -112,3 +112,8 @@ def test_a_wrong_mask_is_refused_by_name(mask):  # not boolean, axes swapped, on
 def test_wrong_values_are_refused_by_name():
     with pytest.raises(TypeCheckError, match="parameter 'value'"):
         attend(draw(Q, K), draw(Q, V))
+
+
+def test_a_very_low_score_still_beats_a_forbidden_key():
+    weights = weigh(torch.tensor([[-1e6, 0.0]]), torch.tensor([[True, False]]))
+    assert_close(weights, torch.tensor([[1.0, 0.0]]))
