@@ -193,7 +193,8 @@ def book(tmp_path, monkeypatch):
 
 
 def test_a_page_quotes_the_file_and_follows_it(book):
-    first = build(book, {"index.md": PAGE})
+    written = {"index.md": PAGE, "role.md": "---\norphan: true\n---\n# One role\n{result}`toy:a.exact.3-10`\n"}
+    first = build(book, written)
     assert first.warnings == []
     text = first.text("index")
     for words in (
@@ -211,10 +212,12 @@ def test_a_page_quotes_the_file_and_follows_it(book):
     assert 'title="median of 3 seeds: 96\xa0%, 98\xa0%, 91\xa0%"' in first.html("index")
     assert list((first.folder / "_downloads").rglob("toy.json"))
 
-    assert build(book, {"index.md": PAGE}).read == []  # nothing changed, nothing is read again
+    assert build(book, written).read == []  # nothing changed, nothing is read again
     changed = json.dumps(CONTENT).replace("96", "12")
     (book / "results" / "toy.json").write_text(changed)
-    assert "R1 91 % (12 to 98)" in build(book, {"index.md": PAGE}).text("index")
+    second = build(book, written)
+    assert "R1 91 % (12 to 98)" in second.text("index")
+    assert "91 (12 to 98)" in second.text("role")
 
 
 WRONG = {
