@@ -293,11 +293,12 @@ def number_chapters(collector, env) -> list[str]:
 # --- what a page loads -----------------------------------------------------------------------------------------------
 
 UNUSED = ("basic.css", "pygments.css", "mystnb.")  # house.css does their work
-ONLY_WITH = {
+ONLY_WITH = {  # how a script's or style sheet's name begins: what stands in the pages that need it
     "sphinx-design": 'class="sd-',
     "design-tabs": 'class="sd-',
-    "cop": 'class="highlight',
-    "clipb": "highlight",
+    "copybutton": 'class="highlight',
+    "clipboard": 'class="highlight',
+    "tex-chtml": "math notranslate",
 }
 
 
