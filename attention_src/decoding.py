@@ -72,7 +72,7 @@ def beam(
         said = step(token, state, memory)
         parent, token, total = _extend(said.logits, total, done, width, marks.end)
         trail.append((parent, token, pick(said.weights, parent)))
-        state, memory = pick(said.state, parent), pick(memory, parent)
+        state = pick(said.state, parent)  # all hypotheses of a sentence share its memory
         length = length[parent] + ~done[parent]
         done = done[parent] | (token == marks.end)
         if done.all():

@@ -17,28 +17,33 @@ class Said(NamedTuple):
     weights: torch.Tensor | None
 
 
+def start(batch):
+    """The place and the word before the last, in the form of a nested state."""
+    return (torch.zeros(batch, dtype=torch.long), torch.full((batch,), BEGIN))
+
+
 class Table:
-    """A decoder whose next word depends on the last word, on the place, and on the source: a table of logits."""
+    """A decoder whose next word depends on the two words before, on the place, and on the source: a table of logits."""
 
     def __init__(self, batch=3, longest=4, words=5, seed=1):
         random = torch.Generator().manual_seed(seed)
-        self.logits = torch.randn(batch, longest, words, words, generator=random, dtype=torch.float64) * 2
+        self.logits = torch.randn(batch, longest, words, words, words, generator=random, dtype=torch.float64) * 2
         self.source = torch.arange(batch)  # the memory: which sentence a row belongs to
 
     def start(self):
-        return (torch.zeros(len(self.source), dtype=torch.long), torch.zeros(len(self.source), 2))
+        return start(len(self.source))
 
     def step(self, token, state, memory):
-        place, _ = state
+        place, before = state
         weights = torch.stack([memory, place, token], dim=1).double()  # a row that tells where it was made
-        return Said(self.logits[memory, place, token], (place + 1, state[1]), weights)
+        return Said(self.logits[memory, place, before, token], (place + 1, token), weights)
 
     def log_probability(self, sentence, said):
-        total, last = 0.0, BEGIN
-        for place, word in enumerate(said):
-            total += float(self.logits[sentence, place, last].log_softmax(-1)[word])
-            last = word
-        return total
+        words = [BEGIN, BEGIN, *said]
+        return sum(
+            float(self.logits[sentence, place, words[place], words[place + 1]].log_softmax(-1)[word])
+            for place, word in enumerate(said)
+        )
 
 
 def everything(longest, words):
@@ -72,10 +77,10 @@ def test_length_normalisation_matters():  # else the test above could not tell t
 def test_greedy_takes_the_best_word_each_time(seed):
     table = Table(seed=seed, longest=6)
     for sentence, one in enumerate(greedy(table.step, table.start(), table.source, MARKS, longest=6)):
-        said, last = [], BEGIN
-        while len(said) < 6 and (not said or last != END):
-            last = int(table.logits[sentence, len(said), last].argmax())
-            said.append(last)
+        words = [BEGIN, BEGIN]
+        while len(words) < 8 and words[-1] != END:
+            words.append(int(table.logits[sentence, len(words) - 2, words[-2], words[-1]].argmax()))
+        said = words[2:]
         assert one.tokens == [word for word in said if word != END]
         assert one.log_probability == pytest.approx(table.log_probability(sentence, said))
 
@@ -100,9 +105,8 @@ def test_a_sentence_is_cut_at_the_longest():
 def test_sentences_do_not_disturb_each_other():
     table = Table(batch=3, longest=6)
     together = beam(table.step, table.start(), table.source, MARKS, longest=6, width=3)
-    state = (torch.zeros(1, dtype=torch.long), torch.zeros(1, 2))
     for sentence in range(3):
-        (alone,) = beam(table.step, state, table.source[sentence : sentence + 1], MARKS, longest=6, width=3)
+        (alone,) = beam(table.step, start(1), table.source[sentence : sentence + 1], MARKS, longest=6, width=3)
         assert alone.tokens == together[sentence].tokens
 
 
