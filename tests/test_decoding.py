@@ -55,8 +55,9 @@ def everything(longest, words):
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0])
-def test_a_wide_beam_finds_the_best_of_all_sentences(power):
-    table = Table()
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wide_beam_finds_the_best_of_all_sentences(power, seed):
+    table = Table(seed=seed)
     found = beam(table.step, table.start(), table.source, MARKS, longest=4, width=5**4, length_power=power)
     for sentence, one in enumerate(found):
         best = max(everything(4, 5), key=lambda said: table.log_probability(sentence, said) / len(said) ** power)
