@@ -69,13 +69,19 @@ class Translator(nn.Module):
         return Memory(states, states, mask, summary), torch.tanh(self.start(summary))
 
     @jaxtyped(typechecker=beartype)
-    def step(self, token: Int[Tensor, " batch"], state: Float[Tensor, "batch hidden"], memory: Memory) -> Step:
+    def step(
+        self,
+        token: Int[Tensor, " batch"],
+        state: Float[Tensor, "batch hidden"],
+        memory: Memory,
+    ) -> Step:
         """Predict y_i from y_{i-1} and s_{i-1}: see the source first, then move."""
         word = self.embed(token)
         context, weights = self.context(state, memory)
-        _, moved = self.rnn(torch.cat([word, context], dim=-1)[:, None], state[None])
-        state = moved[0]
-        return Step(self.readout(torch.cat([state, context, word], dim=-1)), state, weights)
+        seen = torch.cat([word, context], dim=-1)
+        state = self.rnn(seen[:, None], state[None])[1][0]  # one step of the GRU
+        logits = self.readout(torch.cat([state, context, word], dim=-1))
+        return Step(logits, state, weights)
 
     @jaxtyped(typechecker=beartype)
     def forward(
@@ -107,7 +113,7 @@ class FixedVector(Translator):
 
 
 class FirstStateOnly(FixedVector):
-    """The vector becomes the first state; after that the decoder is on its own."""
+    """The vector is the first state; then the decoder is on its own."""
 
     @staticmethod
     def context_width(hidden, vector):
@@ -129,7 +135,7 @@ class VectorEveryStep(FixedVector):
 
 
 class LookBack(Translator):
-    """The decoder asks with its state, and sees a mixture of the encoder's states: attention with the dot product."""
+    """The decoder asks with its state and sees a mixture of encoder states."""
 
     @staticmethod
     def context_width(hidden, vector):

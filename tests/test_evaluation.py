@@ -26,6 +26,12 @@ def test_bleu_by_hand():  # 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, 0 of 1 (
     assert bleu([["a", "b", "c", "x"]], [["a", "b", "c", "d"]]) == pytest.approx(expected, abs=1e-4)
 
 
+def test_bleu_takes_words_as_they_stand():  # a comma in a word is no word of its own
+    assert bleu([["a,b", "c", "d", "e"]], [["a,x", "c", "d", "e"]]) == bleu(
+        [["b", "c", "d", "e"]], [["x", "c", "d", "e"]]
+    )
+
+
 def test_right_words_by_hand():
     assert right_words(["le", "chien", "dort"], ["le", "chat", "dort", "ici"]) == [True, False, True, False]
 

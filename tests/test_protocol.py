@@ -1,5 +1,6 @@
 """The comparison protocol, and what chapter 02 measures with it, on cases small enough to check by hand."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +10,10 @@ from torch.testing import assert_close
 
 from attention_src.bottleneck import LookBack, VectorEveryStep
 from attention_src.data.translation import ENGLISH_FRENCH, Pair, pairs
-from attention_src.experiments import Places, Run, bottleneck, protocol
+from attention_src.experiments import Run, bottleneck, protocol
 from attention_src.experiments.protocol import languages, quality, translate
-from attention_src.training import save_model
+from attention_src.experiments.results import load_model
+from attention_src.training import Plan, save_model
 
 NAME = bottleneck.NAME
 SENTENCES = ["the black cat sleeps", "a mouse sleeps here", "the man did not find the big red house"]
@@ -45,6 +47,10 @@ def test_translations_keep_their_order(looking, monkeypatch):
     assert len({tuple(tokens) for tokens in together}) > 1
 
 
+def test_training_follows_the_plan_it_is_given(looking, some):
+    assert len(protocol.train(looking, some, NAME, Run(0), Plan(steps=2))) == 2
+
+
 def test_quality_by_hand(some, monkeypatch):
     """In the first band one of two sentences is right, in the second the only one."""
     answers = {pair.source: pair.target for pair in some} | {some[0].source: ("le", "chat", "dort")}
@@ -76,10 +82,11 @@ def test_two_seeds_draw_two_corpora_and_the_same_test_of_lengths(monkeypatch):
 
 
 def test_needs_by_hand(monkeypatch):
-    # target places 0 to 3 need the source words 0, 0, 2, 1: two moves in three steps, one of them back
-    pair = Pair(("a", "b", "c"), ("w", "x", "y", "z"), frozenset({(0, 0), (0, 1), (2, 2), (1, 3)}))
+    # the target places need the source words 0, 0, 2, 1, 0: three moves in four steps, two of them back
+    links = frozenset({(0, 0), (0, 1), (2, 2), (1, 3), (0, 4)})
+    pair = Pair(("a", "b", "c"), ("v", "w", "x", "y", "z"), links)
     monkeypatch.setattr(bottleneck, "splits", lambda name, seed: SimpleNamespace(bands={(3, 10): [pair]}))
-    assert bottleneck.needs(Run(0)) == {"3-10": pytest.approx({"moves": 2 / 3, "back": 1 / 3, "distance": 1.0})}
+    assert bottleneck.needs(Run(0)) == {"3-10": pytest.approx({"moves": 3 / 4, "back": 2 / 4, "distance": 1.0})}
 
 
 def test_weights_of_a_batch_are_those_of_each_pair_alone(looking, some):
@@ -90,14 +97,13 @@ def test_weights_of_a_batch_are_those_of_each_pair_alone(looking, some):
 
 
 def test_peaks_by_hand(monkeypatch):
-    pair = Pair(("a", "b"), ("x", "y", "z"), frozenset({(0, 0), (1, 1), (1, 2)}))
-    weights = torch.tensor(
-        [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]
-    )  # right, right, wrong; the end mark is free
+    """The target needs the words 0, 1, 1, 0; the weights are largest on 0, 1, 1, 1, and the end mark is free."""
+    pair = Pair(("a", "b"), ("w", "x", "y", "z"), frozenset({(0, 0), (1, 1), (1, 2), (0, 3)}))
+    weights = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6], [0.5, 0.5]])
     monkeypatch.setattr(bottleneck, "forced_weights", lambda model, some: [weights])
     measures = bottleneck.peaks(None, [pair])
     assert measures == pytest.approx(
-        {"on_gold": 2 / 3, "mass": (0.9 + 0.8 + 0.3) / 3, "moves_with_gold": 1.0, "moves_without": 1.0}
+        {"on_gold": 3 / 4, "mass": (0.9 + 0.8 + 0.7 + 0.4) / 4, "moves_with_gold": 1 / 2, "moves_without": 0.0}
     )
 
 
@@ -134,7 +140,7 @@ def test_a_kept_translator_comes_back(tmp_path, monkeypatch):
     model = bottleneck.build(VectorEveryStep).eval()
     run = Run(0, keep=lambda name, model, settings: save_model(tmp_path / f"{name}.safetensors", model, settings))
     bottleneck.keep(run, "small", model)
-    monkeypatch.setattr(bottleneck, "Places", Places(models=tmp_path))
+    monkeypatch.setattr(bottleneck, "load_model", partial(load_model, folder=tmp_path))
     again = bottleneck.load_translator("small")
     assert type(again) is VectorEveryStep
     assert_close(again.state_dict(), {name: weight.half().float() for name, weight in model.state_dict().items()})

@@ -19,11 +19,10 @@ from attention_src import plots
 from attention_src.bottleneck import FirstStateOnly, LookBack, Translator, VectorEveryStep
 from attention_src.data.batches import Bitext
 from attention_src.data.translation import GRAMMARS, Pair, pairs
-from attention_src.experiments import Measures, Places, Rule, Run, Tolerance
+from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import PLAN, languages, quality, splits, train
 from attention_src.experiments.protocol import SETTINGS as PROTOCOL
-from attention_src.experiments.results import Results
-from attention_src.training import load_model
+from attention_src.experiments.results import Results, load_model
 
 NAME = "english_french"
 SIZES = {"width": 32, "hidden": 64, "vector": 64}
@@ -288,9 +287,10 @@ RULES = [
         "in the last third.",
         lambda m: gain(m, "forwards", 24, 0) < gain(m, "forwards", 24, 2),
     ),
-    Rule(  # added after the rule above had failed in the first two seeds, and before this was measured
+    Rule(
         "untrained-first-words-fade",
-        "The same holds for a one-way encoder that was never trained.",
+        "Added when the rule before had failed in two seeds, and before this was measured: it holds for a one-way "
+        "encoder that was never trained.",
         lambda m: gain(m, "untrained_one_way", 24, 0) < gain(m, "untrained_one_way", 24, 2),
     ),
     Rule(
@@ -313,13 +313,18 @@ RULES = [
 
 TOLERANCE = {
     "needs.*": Tolerance(relative=1e-5),  # counted, not trained
-    "*": Tolerance(relative=0.1, absolute=10.0),  # float32 training differs between processors
+    "*.parameters": Tolerance(),
+    # float32 training is not the same on two processors: after some hundred steps only its quality is
+    "*.exact.*": Tolerance(absolute=15.0),
+    "*.bleu.*": Tolerance(absolute=10.0),
+    "*.loss": Tolerance(relative=0.3),
+    "*": Tolerance(absolute=0.15),  # shares: peaks and probes
 }
 
 
 def load_translator(name: str) -> Translator:
     """Load a translator that :func:`keep` kept: ``bottleneck-fixed`` or ``bottleneck-look-back``."""
-    weights, settings = load_model(Places.models / f"{name}.safetensors")
+    weights, settings = load_model(name)
     kinds = {kind.__name__: kind for kind in (FirstStateOnly, VectorEveryStep, LookBack)}
     model = build(kinds[settings["kind"]], **settings["sizes"]).eval()
     model.load_state_dict(weights)
@@ -387,7 +392,6 @@ CHARTS = {
     "exact": _by_length("exact", "exactly right, %", KINDS_COMPARED),
     "bleu": _by_length("bleu", "BLEU", KINDS_COMPARED),
     "sizes": _by_length("bleu", "BLEU", {"wide": "256 numbers", "every_step": "64 numbers", "narrow": "16 numbers"}),
-    "reading": _by_length("bleu", "BLEU", {"backwards": "source read backwards", "forwards": "source read forwards"}),
     "one_way": _probe_chart({"untrained_one_way": "untrained", "forwards": "trained"}),
     "both_ways": _probe_chart({"untrained": "untrained", "every_step": "trained"}),
 }
