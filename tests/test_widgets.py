@@ -14,7 +14,8 @@ from traitlets import TraitError
 from attention_src.bottleneck import FirstStateOnly, LookBack, VectorEveryStep
 from attention_src.data.grammar import SentenceError
 from attention_src.data.translation import ENGLISH_FRENCH
-from attention_src.data.vocabulary import Vocabulary
+from attention_src.data.vocabulary import BEGIN, END, Vocabulary
+from attention_src.decoding import Marks, greedy
 from attention_src.plots import PALETTE
 from attention_src.widgets import base
 from attention_src.widgets.translator import Translator, compare, wrap
@@ -30,9 +31,9 @@ def model(kind=VectorEveryStep, **sizes):
     return kind(len(ENGLISH), len(FRENCH), **{"width": 5, "hidden": 8, "vector": 7} | sizes)
 
 
-def translator(kind=VectorEveryStep, **changes):
-    """The widget with a random model, with some arguments changed."""
-    arguments = {
+def arguments(kind=VectorEveryStep):
+    """What the widget is made from, with a random model."""
+    return {
         "model": model(kind),
         "source_words": ENGLISH.words,
         "target_words": FRENCH.words,
@@ -41,7 +42,11 @@ def translator(kind=VectorEveryStep, **changes):
         "examples": ["the dog eats a red pear"],
         "trained": 30,
     }
-    return Translator(**arguments | changes)
+
+
+def translator(kind=VectorEveryStep, **changes):
+    """The widget with a random model, with some arguments changed."""
+    return Translator(**arguments(kind) | changes)
 
 
 # --- weights that travel ---------------------------------------------------------------------------------------------
@@ -144,13 +149,16 @@ def test_lines_are_broken_where_they_are_full():
 
 @pytest.mark.parametrize("kind", [FirstStateOnly, VectorEveryStep, LookBack])
 def test_the_widget_runs_the_rounded_model(kind):
-    trained = model(kind)
+    trained = model(kind).half().float()
     widget = translator(kind, model=trained)
     assert widget.kind == kind.__name__
     assert widget.sentence == "the cat sleeps"
     assert widget.truth == ["le", "chat", "dort"]
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    assert set(widget.translation) <= set(FRENCH.words)
+    source = torch.tensor([ENGLISH.encode(widget.sentence.split())])
+    memory, state = trained.encode(source, torch.ones_like(source, dtype=torch.bool))
+    said = greedy(trained.step, state, memory, Marks(BEGIN, END), longest=120)[0]
+    assert widget.translation == FRENCH.decode(said.tokens)
     assert all(torch.equal(before[name], tensor) for name, tensor in trained.state_dict().items())
     for name, array in base.unpack(widget.weights).items():
         np.testing.assert_array_equal(array, before[name].half().float().numpy())

@@ -45,13 +45,13 @@ html_permalinks, html_title, html_favicon = False, "Test", {str(ROOT / "book" / 
 PAGE = """# A page with widgets
 
 ```{widget} translator
-:state: tests.test_widgets:translator
+:state: tests.test_widgets:arguments
 ```
 
 A paragraph between them.
 
 ```{widget} translator
-:state: tests.test_widgets:translator
+:state: tests.test_widgets:arguments
 :alt: The second picture
 ```
 
@@ -78,9 +78,9 @@ def notebook():
     return nbformat.v4.new_notebook(cells=[heading, *cells], metadata={"widgets": stored, "language_info": LANGUAGE})
 
 
-def build(source, out):
+def build(source, out, *options):
     """Build the pages; the result has their warnings and errors."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "-b", "html", str(source), str(out)]
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", *options, "-b", "html", str(source), str(out)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
@@ -106,7 +106,7 @@ def folder(tmp_path_factory):
     return source / "out"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # only one Playwright can run at a time, and other files have theirs
 def browser():
     with chromium() as started:
         yield started
@@ -160,11 +160,10 @@ def read_said(text):
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def maths(browser, folder):
+@pytest.fixture(scope="module")
+def maths(browser):
     """Calls a function of core.js and of the translator's file with JSON arguments."""
     page = browser.new_page()
-    page.goto((folder / "plain.html").as_uri())
     page.evaluate(
         """async text => {
             window.all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
@@ -756,22 +755,24 @@ def test_a_notebook_shows_what_it_stored(browser, address):
         assert image.get_attribute("alt").startswith('"the dog eats a red pear" has 6 words')
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("translator\n:state: tests.test_widgets:nonesuch", "AttributeError.*nonesuch"),
-        ("translator\n:state: nonsense", "ValueError: state must be 'package.module:factory' or a file.json"),
-        ("translator\n:state: tests.test_widgets:model", "TypeError: tests.test_widgets:model must give a Translator"),
-        ("nonesuch\n:state: tests.test_widgets:translator", "ValueError: there is no widget 'nonesuch'"),
-        ("translator\n:state: nonesuch.json", "FileNotFoundError"),
-    ],
-)
-def test_a_widget_that_cannot_be_built_stops_the_build(tmp_path, options, message):
+WRONG = {
+    "translator\n:state: tests.test_widgets:nonesuch": "AttributeError: .*nonesuch",
+    "translator\n:state: nonsense": "ValueError: state must be 'package.module:function' or a file.json",
+    "translator\n:state: tests.test_widgets:model": "TypeError: tests.test_widgets:model must give a dict",
+    "translator\n:state: nonesuch.json": "FileNotFoundError",
+    "nonesuch\n:state: tests.test_widgets:arguments": "ValueError: there is no widget 'nonesuch'",
+}
+
+
+def test_a_widget_that_cannot_be_built_is_an_error_with_its_place(tmp_path):
     (tmp_path / "conf.py").write_text(CONF.replace('["style"]', "[]").replace('["tokens.css"]', "[]"), "utf-8")
-    (tmp_path / "index.md").write_text(f"# Page\n\n```{{widget}} {options}\n```\n", "utf-8")
-    built = build(tmp_path, tmp_path / "out")
+    page = "# Page\n" + "".join(f"\n```{{widget}} {options}\n```\n" for options in WRONG)
+    (tmp_path / "index.md").write_text(page, "utf-8")
+    built = build(tmp_path, tmp_path / "out", "--keep-going")
     assert built.returncode != 0
-    assert re.search(f"index.md.*widget '.*': {message}", built.stderr, re.DOTALL)
+    for number, (options, message) in enumerate(WRONG.items()):
+        place = f"index.md:{3 + 4 * number}: ERROR: widget '{options.split()[0]}': "
+        assert re.search(re.escape(place) + message, built.stderr), built.stderr
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

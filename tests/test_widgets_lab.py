@@ -75,10 +75,11 @@ def test_the_widget_and_python_move_each_other(lab):
         page.get_by_text("| Idle").wait_for()  # before that, running a cell asks which kernel to use
         page.wait_for_function("() => jupyterapp.shell.currentWidget?.sessionContext?.isReady")
 
-        def run_next():
-            page.evaluate("void jupyterapp.commands.execute('notebook:run-cell-and-select-next')")
+        def run(cell):
+            page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-InputPrompt").click()
+            page.evaluate("void jupyterapp.commands.execute('notebook:run-cell')")
 
-        run_next()
+        run(0)
         box = page.locator(".wa-widget input[type=text]")
         expect(box).to_have_value("the cat sleeps")
         assert [word for word in page.locator(".tr-result .tr-truth").all_inner_texts() if word != "·"] == [
@@ -90,12 +91,12 @@ def test_the_widget_and_python_move_each_other(lab):
         light = page.evaluate(ink)
         page.locator(".wa-widget input[type=range]").fill("2")
         expect(box).to_have_value("the cat sleeps and the queen loves a small bird")
-        run_next()
+        run(1)
         printed = page.locator(".jp-OutputArea-output pre", has_text="Python has:")
         expect(printed).to_have_text("Python has: the cat sleeps and the queen loves a small bird")
-        run_next()
+        run(2)
         expect(box).to_have_value("the dog eats a red pear")
         expect(page.locator(".tr-score")).to_contain_text("6 English words")
         page.evaluate("void jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
-        page.wait_for_selector("body[data-jp-theme-light=false]")
+        page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
         assert page.evaluate(ink) not in ("", light)

@@ -115,46 +115,55 @@ export function greedy(step, state, { begin, end, longest }) {
 // ---- Grammars
 
 // Translate words by a synchronous grammar (the data that Python's Grammar gives): its target words and the links between
-// the two sides. at: how many words could be read; next: the words that could stand there. target is null when words
-// are no whole sentence. A memo of what each symbol can cover from each place makes the top-down search polynomial.
+// the two sides. at: how many words could be read; next: the words that could stand there; ends: the lengths at which the
+// sentence could stop. target is null when words are no whole sentence. A top-down search with a memo of what each symbol
+// covers from each place; the rules that cannot begin with the word at hand are left out beforehand.
 export function translate(grammar, words) {
-  const rules = byHead(grammar);
-  const memo = new Map();
+  const { rules, first, begins } = tables(grammar), memo = words.map(() => new Map());
   let at = 0, next = new Set();
-  const reach = i => { if (i > at) { at = i; next = new Set(); } };
-  const cover = (head, i) => { // end -> { rule, kids }
-    const key = `${i} ${head}`;
-    if (!memo.has(key)) {
+  const stop = (i, wanted) => {
+    if (i > at) { at = i; next = new Set(); }
+    if (i === at) for (const word of wanted) next.add(word);
+    return [];
+  };
+  const cover = (head, i) => { // [end, { rule, kids }] for each place at which a phrase from i can end
+    const fitting = begins.get(head).get(words[i]);
+    if (!fitting) return stop(i, first(head));
+    if (!memo[i].has(head)) {
       const ends = new Map();
-      memo.set(key, ends);
-      for (const rule of rules.get(head)) {
+      for (const rule of fitting) {
         let partial = [[i, []]];
         for (const symbol of rule.source) partial = partial.flatMap(([j, kids]) => read(symbol, j).map(([end, kid]) => [end, [...kids, kid]]));
-        for (const [end, kids] of partial) if (!ends.has(end)) ends.set(end, { rule, kids });
+        for (const [end, kids] of partial) ends.set(end, { rule, kids });
       }
+      memo[i].set(head, [...ends]);
     }
-    return memo.get(key);
+    return memo[i].get(head);
   };
-  const read = (symbol, i) => {
-    if (rules.has(symbol)) return [...cover(symbol, i)];
-    reach(i);
-    if (i === at) next.add(symbol);
-    return words[i] === symbol ? [[i + 1, i]] : [];
-  };
-  const ends = cover(grammar.start, 0);
-  for (const end of ends.keys()) reach(end);
-  const tree = ends.get(words.length);
-  return { ...(tree ? say(grammar, rules, tree) : { target: null, links: null }), at: Math.min(at, words.length), next: [...next] };
+  const read = (symbol, i) => (rules.has(symbol) ? cover(symbol, i) : words[i] === symbol ? [[i + 1, i]] : stop(i, [symbol]));
+  const ends = new Map(cover(grammar.start, 0)), tree = ends.get(words.length);
+  for (const end of ends.keys()) stop(end, []);
+  return { ...(tree ? say(grammar, rules, tree) : { target: null, links: null }), at, next: [...next], ends: [...ends.keys()] };
 }
 
-const tables = new WeakMap(); // grammar -> its rules by head
-function byHead(grammar) {
-  if (!tables.has(grammar)) {
-    const heads = new Map();
-    for (const rule of grammar.rules) heads.set(rule.head, [...(heads.get(rule.head) ?? []), rule]);
-    tables.set(grammar, heads);
+const prepared = new WeakMap();
+function tables(grammar) { // rules by head; the words a symbol can begin with; the rules of a head that begin with a word
+  if (!prepared.has(grammar)) {
+    const rules = new Map(), firsts = new Map(), begins = new Map();
+    for (const rule of grammar.rules) rules.set(rule.head, [...(rules.get(rule.head) ?? []), rule]);
+    const first = symbol => {
+      if (!rules.has(symbol)) return [symbol];
+      if (!firsts.has(symbol)) firsts.set(symbol, new Set(rules.get(symbol).flatMap(rule => [...first(rule.source[0])])));
+      return firsts.get(symbol);
+    };
+    for (const [head, all] of rules) {
+      const by = new Map();
+      for (const rule of all) for (const word of first(rule.source[0])) by.set(word, [...(by.get(word) ?? []), rule]);
+      begins.set(head, by);
+    }
+    prepared.set(grammar, { rules, first, begins });
   }
-  return tables.get(grammar);
+  return prepared.get(grammar);
 }
 
 // A tree's target words, elided, and its links [source place, target place].

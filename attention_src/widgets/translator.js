@@ -69,7 +69,7 @@ function render({ model, el }) {
   const message = h("p", { class: "tr-message" }), chips = h("div", { class: "tr-chips", role: "group", "aria-label": "Words that can come next" });
   const slider = h("input", { type: "range", id: id("clauses"), min: 1, max: CLAUSES, step: 1, oninput: () => grow(+slider.value) });
   const clauses = h("output", { for: slider.id });
-  const examples = h("div", { class: "tr-examples", role: "group", "aria-label": "Examples of different lengths" }, "Examples, by words ",
+  const examples = h("div", { class: "tr-examples", role: "group", "aria-label": "Examples of different lengths" }, "Examples by number of words ",
     ...get("examples").map(text => [text, text.split(" ").length]).map(([text, length]) =>
       h("button", { type: "button", "aria-label": plural(length, "word"), onclick: () => write(text) }, length)));
   const score = h("p", { class: "tr-score" }), legend = h("p", { class: "tr-legend" }), source = h("div", { class: "tr-source", role: "group", "aria-label": "The sentence, word by word", lang: "en" });
@@ -88,7 +88,7 @@ function render({ model, el }) {
   // -- what the reader does
   const write = text => { model.set("sentence", text.slice(0, 2000)); model.save_changes(); };
   const put = (words, at, word) => write([...words.slice(0, at), word, ...words.slice(at + 1)].join(" ") + " ");
-  const cuts = words => words.map((word, i) => i).filter(i => joints.has(words[i]) && translate(grammar, words.slice(0, i)).target);
+  const cuts = (words, { ends } = translate(grammar, words)) => ends.filter(end => joints.has(words[end])).sort((a, b) => a - b); // where clauses join
   function grow(to) {
     let words = read(get("sentence"), known);
     const now = cuts(words), more = get("growth").slice(1);
@@ -104,7 +104,7 @@ function render({ model, el }) {
   // -- what is shown
   function draw() {
     const text = get("sentence"), words = read(text, known);
-    if (input.value !== text) input.value = text;
+    if (input.value !== text) { input.value = text; input.scrollLeft = input.scrollWidth; } // to where it grew
     const unknown = words.findIndex(word => !known.has(word)), typing = /\S$/.test(text);
     if (words.length > LONGEST) return stop(words, [`This sentence has ${words.length} words; at most ${LONGEST} can be read here.`]);
     if (!words.length) return offer(words, 0, translate(grammar, []).next, ["Begin with one of these words."]);
@@ -127,7 +127,7 @@ function render({ model, el }) {
   function offer(words, at, next, parts) {
     tell(parts);
     for (const part of [score, source, legend, result]) part.replaceChildren();
-    setClauses(null);
+    setClauses(0);
     showChips(words, at, next);
     drawPlot(null);
     say(message.textContent + (next.length ? ` ${next.slice(0, 5).join(", ")}` : ""));
@@ -143,12 +143,11 @@ function render({ model, el }) {
     if (focused) (chips.querySelector("button") ?? input).focus();
   }
 
-  function setClauses(words) {
-    slider.disabled = !words;
-    const n = words ? cuts(words).length + 1 : 0;
-    if (words) slider.value = n;
-    clauses.textContent = words ? `${n}` : "–";
-    slider.setAttribute("aria-valuetext", words ? plural(n, "clause") : "the sentence is not whole");
+  function setClauses(n) { // 0 when the sentence is not whole
+    slider.disabled = !n;
+    if (n) slider.value = n;
+    clauses.textContent = n || "–";
+    slider.setAttribute("aria-valuetext", n ? plural(n, "clause") : "the sentence is not whole");
   }
 
   function show(words, parse) {
@@ -160,7 +159,7 @@ function render({ model, el }) {
     const said = memo.get(key), columns = compare(parse.target, said), right = columns.filter(([a, b]) => a === b).length;
     tell([parse.next.length ? "The sentence is whole. It can go on with:" : "The sentence is whole."]);
     showChips(words, words.length, parse.next);
-    setClauses(words);
+    setClauses(cuts(words, parse).length + 1);
     const all = parse.target.length, line = `${plural(words.length, "English word")}; ${right} of ${all} French words right`;
     score.replaceChildren(h("strong", {}, `${right} of ${all}`), ` French words right · ${plural(words.length, "English word")}`,
       words.length > get("trained") ? ` (the model was trained on at most ${get("trained")})` : "");
@@ -208,7 +207,8 @@ function render({ model, el }) {
         s("line", { x1: x(0), x2: x(LONGEST), y1: y(0), y2: y(0), class: "tr-axis" }), s("line", { x1: x(0), x2: x(0), y1: y(0), y2: y(1), class: "tr-axis" }),
         s("line", { x1: x(trained), x2: x(trained), y1: y(0), y2: y(1), class: "tr-limit" }),
         ...[0, 0.5, 1].map(share => s("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`)),
-        ...[0, 20, 40, 60].map(n => s("text", { x: x(n), y: H - 10, "text-anchor": "middle" }, n)), ...dots),
+        ...[0, 20, 40].map(n => s("text", { x: x(n), y: H - 10, "text-anchor": "middle" }, n)),
+        s("text", { x: x(LONGEST), y: H - 10, "text-anchor": "end" }, `${LONGEST} words`), ...dots),
       h("p", {}, "Each dot is a sentence you tried: its length in words, and the share of its words that came out right. The dashed line is the longest sentence of the training."));
   }
 

@@ -76,7 +76,7 @@ def svg(text: str, alt: str) -> str:
 
 
 class WidgetDirective(SphinxDirective):
-    """``{widget} name`` with ``:state: package.module:factory`` (a function that gives the widget) or a JSON file.
+    """``{widget} name`` with ``:state: package.module:function`` or a JSON file, which give the widget's arguments.
 
     ``:fallback:`` names an SVG or PNG to show instead of the picture that the widget draws of itself, and ``:alt:``
     says what it shows, instead of the widget's own summary.
@@ -111,16 +111,16 @@ class WidgetDirective(SphinxDirective):
             _, path = self.env.relfn2path(source)
             self.note(path)
             return kind(**json.loads(Path(path).read_text("utf-8")))
-        module, _, factory = source.partition(":")
-        if not factory:
-            raise ValueError(f"state must be 'package.module:factory' or a file.json, but is {source!r}")
+        module, _, function = source.partition(":")
+        if not function:
+            raise ValueError(f"state must be 'package.module:function' or a file.json, but is {source!r}")
         found = importlib.import_module(module)
         for file in (found.__file__, *ROOT.glob("book/models/*")):
             self.note(file)
-        widget = getattr(found, factory)()
-        if not isinstance(widget, kind):
-            raise TypeError(f"{source} must give a {kind.__name__}, but gives a {type(widget).__name__}")
-        return widget
+        arguments = getattr(found, function)()
+        if not isinstance(arguments, dict):
+            raise TypeError(f"{source} must give a dict of the widget's arguments, not a {type(arguments).__name__}")
+        return kind(**arguments)
 
     def note(self, path) -> None:
         """Read this page again when the file at ``path`` has changed."""

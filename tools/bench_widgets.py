@@ -1,0 +1,71 @@
+"""How fast the widgets of the built book are, in a browser: until one is ready, one step of its model, one move."""
+
+import atexit
+import contextlib
+from functools import cache
+
+from attention_src.experiments import bottleneck
+from attention_src.widgets import base
+from attention_src.widgets.translator import Translator
+from tests.browser import SITE, chromium
+
+PAGE = SITE / "book" / "02_bottleneck.html"
+FIGURE = "#widget-translator"
+TIMES = 100
+
+
+@cache
+def browser():
+    """A Chromium that is started once and closed at the end."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(chromium())
+
+
+def opened():
+    """The chapter's page, as soon as its widget is live."""
+    page = browser().new_page()
+    page.goto(PAGE.as_uri() + FIGURE)
+    page.wait_for_selector(f"{FIGURE}[data-live]")
+    return page
+
+
+@cache
+def ready():
+    """A page with the widget, and with the functions of its script under ``window.all`` and a sentence half said."""
+    page = opened()
+    widget = Translator(**bottleneck.widget())
+    page.evaluate(
+        """async ([text, weights, kind]) => {
+            const all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+            const source = Array.from({ length: 32 }, (_, i) => 4 + i);
+            window.said = all.translator(all.unpack(weights), kind)(source);
+        }""",
+        [base.script("translator"), widget.weights, widget.kind],
+    )
+    return page
+
+
+def bench_page_opened_until_its_first_widget_is_ready() -> None:
+    """The whole page, its scripts and its state."""
+    opened().close()
+
+
+def bench_100_steps_of_the_translator() -> None:
+    """One step says one word."""
+    ready().evaluate("n => { for (let i = 0; i < n; i++) said.step(5, said.state); }", TIMES)
+
+
+def bench_100_moves_of_a_control() -> None:
+    """Each move reads the sentence, shows it and lays out the page; a sentence seen before is not translated again."""
+    ready().evaluate(
+        """([id, n]) => {
+            const slider = document.querySelector(`${id} input[type=range]`);
+            for (let i = 0; i < n; i++) {
+                slider.value = 3 + (i % 2);
+                slider.dispatchEvent(new Event("input"));
+                slider.getBoundingClientRect();
+            }
+        }""",
+        [FIGURE, TIMES],
+    )
