@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, jaxtyped
 from torch import Tensor, nn
 
 from .attention import attend
-from .recurrent import Encoder, Memory, Step
+from .recurrent import Encoder, Memory, Step, Words
 
 
 class Translator(nn.Module):
@@ -44,7 +44,7 @@ class Translator(nn.Module):
         self.encoder = Encoder(source_words, width, hidden, both_ways)
         self.squeeze = nn.Linear(hidden, vector)  # all that the decoder starts from
         self.start = nn.Linear(vector, hidden)
-        self.embed = nn.Embedding(target_words, width)
+        self.embed = Words(target_words, width)
         self.rnn = nn.GRU(width + seen, hidden, batch_first=True)
         self.readout = nn.Linear(hidden + seen + width, target_words)
 
@@ -91,20 +91,26 @@ class Translator(nn.Module):
         given: Int[Tensor, "batch target"],
     ) -> Float[Tensor, "batch target vocab"]:
         """Teacher forcing: predict every target word from the true words before it."""
-        memory, state = self.encode(source, mask)
+        if given.shape[1] == 0:
+            raise ValueError("given has no words: each row needs at least the begin mark")
+        return self.follow(given, *self.encode(source, mask))
+
+    def follow(
+        self, given: Int[Tensor, "batch target"], memory: Memory, state: Float[Tensor, "batch hidden"]
+    ) -> Float[Tensor, "batch target vocab"]:
+        """Step through the words that are given, whatever the decoder would have said."""
         logits = []
         for token in given.unbind(dim=1):
-            predicted = self.step(token, state, memory)
-            state = predicted.state
-            logits.append(predicted.logits)
+            said = self.step(token, state, memory)
+            state = said.state
+            logits.append(said.logits)
         return torch.stack(logits, dim=1)
 
 
 class FixedVector(Translator):
     """A translator whose context never changes, so that all steps of teacher forcing run in one call of the GRU."""
 
-    def forward(self, source, mask, given):
-        memory, state = self.encode(source, mask)
+    def follow(self, given, memory, state):
         words = self.embed(given)
         context, _ = self.context(state, memory)
         context = context[:, None].expand(-1, given.shape[1], -1)

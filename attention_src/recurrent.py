@@ -25,6 +25,19 @@ class Step(NamedTuple):
     weights: Float[Tensor, "batch source"] | None  # alpha_ij, or None where the decoder does not look back
 
 
+class Words(nn.Embedding):
+    """The vectors of a vocabulary's words: an embedding that says what is wrong with a number it does not have."""
+
+    def forward(self, numbers: Int[Tensor, "..."]) -> Float[Tensor, "... width"]:
+        if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.num_embeddings:
+            wrong = next(number for number in numbers.flatten().tolist() if not 0 <= number < self.num_embeddings)
+            raise ValueError(
+                f"a word has the number {wrong}, but this vocabulary has the numbers 0 to {self.num_embeddings - 1}; "
+                "encode the sentence with the vocabulary that the model was built for"
+            )
+        return super().forward(numbers)
+
+
 class Encoder(nn.Module):
     """Read a source sentence with a GRU, in one direction or in both.
 
@@ -37,7 +50,7 @@ class Encoder(nn.Module):
         super().__init__()
         if both_ways and hidden % 2:
             raise ValueError(f"hidden must be even to be shared by two directions, but is {hidden}")
-        self.embed = nn.Embedding(words, width)
+        self.embed = Words(words, width)
         self.rnn = nn.GRU(width, hidden // 2 if both_ways else hidden, bidirectional=both_ways, batch_first=True)
 
     @jaxtyped(typechecker=beartype)

@@ -36,7 +36,7 @@ def test_teacher_forcing_is_step_after_step(kind):
         state = said.state
         logits.append(said.logits)
     assert_close(model(source, mask, given), torch.stack(logits, dim=1))
-    assert_close(model(source, mask, given), Translator.forward(model, source, mask, given))
+    assert_close(model(source, mask, given), Translator.follow(model, given, *model.encode(source, mask)))
 
 
 def test_a_step_that_looks_back_by_hand():
@@ -158,3 +158,9 @@ def test_bad_input_is_named():
         model.encode(source.double(), mask)
     with pytest.raises(ValueError, match="mask row 1 is all False"):
         model(source, mask & torch.tensor([[True], [False]]), given)
+    with pytest.raises(ValueError, match="given has no words"):
+        model(source, mask, given[:, :0])
+    with pytest.raises(ValueError, match="number 13, but this vocabulary has the numbers 0 to 12"):
+        model(torch.where(source == 8, 13, source), mask, given)
+    with pytest.raises(ValueError, match="number -1, but this vocabulary has the numbers 0 to 16"):
+        model(source, mask, torch.where(given == 6, -1, given))
