@@ -25,9 +25,10 @@ from attention_src.data.grammar import Grammar, SentenceError
 from attention_src.data.translation import ENGLISH_FRENCH, GRAMMARS
 from attention_src.data.vocabulary import BEGIN, END
 from attention_src.decoding import Marks, greedy
+from attention_src.experiments import bottleneck
 from attention_src.widgets import base
-from attention_src.widgets.translator import compare, rounded
-from tests.browser import PHONE, ROOT, chromium, serve, watch
+from attention_src.widgets.translator import Translator, compare, rounded
+from tests.browser import PHONE, ROOT, SITE, chromium, serve, watch
 from tests.test_widgets import ENGLISH, GROWTH, model, translator
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -403,6 +404,15 @@ def test_words_like_properties_of_objects_do_no_harm(maths):
     assert parse(maths, toy, [["constructor"]])[0]["target"] == ["__proto__"]
 
 
+def test_a_sentence_that_cannot_go_on_says_so(maths):
+    toy = Grammar("toy", "S", "S -> a:1 b:2 | x:1 y:2\nS -> a:1 b:2 c:3 | x:1 y:2 z:3")
+    (whole, longest, beyond) = parse(maths, toy, ["ab", "abc", "abca"])
+    assert (whole["target"], whole["at"], whole["next"], whole["ends"]) == (["x", "y"], 2, ["c"], [2])
+    assert (longest["target"], longest["at"], longest["next"]) == (["x", "y", "z"], 3, [])
+    assert sorted(longest["ends"]) == [2, 3]
+    assert (beyond["target"], beyond["at"], beyond["next"]) == (None, 3, [])
+
+
 def test_what_a_reader_writes_is_cut_into_words(maths):
     run = "text => all.read(text, new Set(['the', 'cat', \"aujourd'hui\", ',']))"
     assert maths(run, "  The CAT,\n\t“the” cat! ") == ["the", "cat", ",", "the", "cat"]
@@ -773,6 +783,23 @@ def test_a_widget_that_cannot_be_built_is_an_error_with_its_place(tmp_path):
     for number, (options, message) in enumerate(WRONG.items()):
         place = f"index.md:{3 + 4 * number}: ERROR: widget '{options.split()[0]}': "
         assert re.search(re.escape(place) + message, built.stderr), built.stderr
+
+
+# --- the book --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["book/02_bottleneck.html", "notebooks/02_bottleneck.html"])
+def test_the_chapters_pages_run_the_trained_model(browser, name):
+    widget = Translator(**bottleneck.widget())
+    still = {"reduced_motion": "reduce", "quiet": False}  # tests of the site watch what its pages load
+    with serve(SITE, "/a/book/") as site, opened(browser, f"{site}{name}#widget-translator", **still) as page:
+        for text in (*widget.examples, " ".join(widget.growth[:3])):
+            part(page, "input[type=text]").fill(text)
+            widget.sentence = text
+            assert columns(page) == compare(widget.truth, widget.translation)
+        part(page, "input[type=range]").fill("1")
+        assert part(page, "input[type=text]").input_value() == widget.growth[0]
+        check_access(page)
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

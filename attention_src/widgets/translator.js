@@ -70,7 +70,7 @@ function render({ model, el }) {
   const slider = h("input", { type: "range", id: id("clauses"), min: 1, max: CLAUSES, step: 1, oninput: () => grow(+slider.value) });
   const clauses = h("output", { for: slider.id });
   const examples = h("div", { class: "tr-examples", role: "group", "aria-label": "Examples of different lengths" }, "Examples by number of words ",
-    ...get("examples").map(text => [text, text.split(" ").length]).map(([text, length]) =>
+    ...get("examples").map(text => [text, text.split(" ").length]).sort((a, b) => a[1] - b[1]).map(([text, length]) =>
       h("button", { type: "button", "aria-label": plural(length, "word"), onclick: () => write(text) }, length)));
   const score = h("p", { class: "tr-score" }), legend = h("p", { class: "tr-legend" }), source = h("div", { class: "tr-source", role: "group", "aria-label": "The sentence, word by word", lang: "en" });
   const result = h("ol", { class: "tr-result", lang: "fr", "aria-label": "True word and the model’s word" }), plot = h("div", { class: "tr-plot" });
