@@ -93,6 +93,6 @@
     addEventListener("hashchange", follow);
     (await follow())?.scrollIntoView();
   }
-  if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin);
+  if (document.readyState === "loading") document.addEventListener("readystatechange", begin, { once: true }); // deferred scripts come later
   else begin();
 })();
