@@ -30,15 +30,6 @@ def bleu(said: Sequence[Sentence], wanted: Sequence[Sentence]) -> float:
     return round(score.score, 6)
 
 
-def right_words(said: Sentence, wanted: Sentence) -> list[bool]:
-    """Tell for each wanted word whether it stands in the same place in what was said.
-
-    >>> right_words(["le", "chien"], ["le", "chat", "dort"])
-    [True, False, False]
-    """
-    return [place < len(said) and said[place] == word for place, word in enumerate(wanted)]
-
-
 def by_band(lengths: Sequence[int], values: Sequence[float], bands: Sequence[tuple[int, int]]) -> list[float]:
     """Average ``values`` over the sentences whose length lies in each band, both ends counted.
 

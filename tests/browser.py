@@ -86,7 +86,13 @@ def watch(page: Page) -> Record:
     """Write down from now on what ``page`` does."""
     record = Record()
     page.on("request", lambda request: record.requests.append(request.url))
-    page.on("requestfailed", lambda request: record.failed.append(f"{request.failure} {request.url}"))
+    # ERR_ABORTED is the browser's own decision, as when the page is left before its icon has come.
+    page.on(
+        "requestfailed",
+        lambda request: (
+            request.failure == "net::ERR_ABORTED" or record.failed.append(f"{request.failure} {request.url}")
+        ),
+    )
     page.on(
         "response", lambda response: response.status < 400 or record.failed.append(f"{response.status} {response.url}")
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from attention_src.evaluation import bleu, by_band, exact_matches, right_words
+from attention_src.evaluation import bleu, by_band, exact_matches
 
 SAID = [["le", "chat", "dort", "ici", "ce", "soir"], ["la", "grande", "maison"], []]
 WANTED = [["le", "chat", "dort", "ici"], ["la", "maison"], ["oui"]]
@@ -30,10 +30,6 @@ def test_bleu_takes_words_as_they_stand():  # a comma in a word is no word of it
     assert bleu([["a,b", "c", "d", "e"]], [["a,x", "c", "d", "e"]]) == bleu(
         [["b", "c", "d", "e"]], [["x", "c", "d", "e"]]
     )
-
-
-def test_right_words_by_hand():
-    assert right_words(["le", "chien", "dort"], ["le", "chat", "dort", "ici"]) == [True, False, True, False]
 
 
 def test_bands_by_hand():

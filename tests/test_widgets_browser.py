@@ -517,9 +517,21 @@ def test_the_slider_adds_and_removes_clauses(page):
     box.fill("my dog")
     assert slider.is_disabled()
     slider.evaluate("node => { node.disabled = false }")
-    box.fill("the cat sleeps")
-    slider.fill("8")
-    assert len(box.input_value().split()) <= 60
+    assert slider.get_attribute("max") == str(len(GROWTH))
+
+
+def test_the_slider_goes_back_where_there_is_no_room_for_more(page):
+    slider, box = part(page, "input[type=range]"), part(page, "input[type=text]")
+    long = " and ".join(["the cat sleeps"] * 15)  # 59 words: no clause fits below 60
+    box.fill(long)
+    clauses = int(slider.input_value())
+    assert slider.get_attribute("max") == str(clauses) == "15"
+    box.fill("i know that " * 18 + "she sleeps")  # 56 words in one clause
+    assert slider.input_value() == "1"
+    slider.fill("2")
+    assert slider.input_value() == "1"
+    assert box.input_value().startswith("i know that")
+    assert len(box.input_value().split()) == 56
 
 
 def test_every_sentence_that_was_tried_is_a_dot(page):

@@ -289,8 +289,8 @@ RULES = [
     ),
     Rule(
         "untrained-first-words-fade",
-        "Added when the rule before had failed in two seeds, and before this was measured: it holds for a one-way "
-        "encoder that was never trained.",
+        "Added after two seeds, in which the rule before had failed, and before this was measured: the same holds for "
+        "a one-way encoder that was never trained.",
         lambda m: gain(m, "untrained_one_way", 24, 0) < gain(m, "untrained_one_way", 24, 2),
     ),
     Rule(
@@ -377,9 +377,16 @@ def _probe_chart(parts: dict[str, str]) -> Callable[[Results], Figure]:
         read_ = {label: results.table(f"{part}.probe.length_{length}.right")[1] for part, label in parts.items()}
         read_["guess"] = results.table(f"{next(iter(parts))}.probe.length_{length}.guess")[1]
         percent = {label: 100 * np.array(values) for label, values in read_.items()}
-        return plots.lines_over_seeds(places, percent, xlabel="place in the source", ylabel="words read rightly, %")
+        return plots.lines_over_seeds(places, percent, xlabel="place in the source", ylabel="words read correctly, %")
 
     return draw
+
+
+def _weights_chart(results: Results) -> Figure:
+    pair = GRAMMARS[NAME].translate("the man did not find the big red house")
+    (weights,) = forced_weights(load_translator("bottleneck-look-back"), [pair])
+    gold = {(j, i) for i, j in pair.links}
+    return plots.heatmap(weights.tolist(), [*pair.target, "(end)"], pair.source, gold=gold)
 
 
 KINDS_COMPARED = {
@@ -392,6 +399,7 @@ CHARTS = {
     "exact": _by_length("exact", "exactly right, %", KINDS_COMPARED),
     "bleu": _by_length("bleu", "BLEU", KINDS_COMPARED),
     "sizes": _by_length("bleu", "BLEU", {"wide": "256 numbers", "every_step": "64 numbers", "narrow": "16 numbers"}),
+    "weights": _weights_chart,
     "one_way": _probe_chart({"untrained_one_way": "untrained", "forwards": "trained"}),
     "both_ways": _probe_chart({"untrained": "untrained", "every_step": "trained"}),
 }

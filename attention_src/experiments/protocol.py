@@ -21,7 +21,7 @@ from attention_src.data.batches import Batch, Bitext
 from attention_src.data.translation import BANDS, GRAMMARS, Corpus, Pair, corpus
 from attention_src.data.vocabulary import BEGIN, END, Vocabulary
 from attention_src.decoding import Decoded, Marks, greedy
-from attention_src.evaluation import bleu, exact_matches
+from attention_src.evaluation import bleu, by_band, exact_matches
 from attention_src.experiments import Run
 from attention_src.training import Plan, fit, word_loss
 
@@ -87,11 +87,14 @@ def translate(model: nn.Module, sources: Sequence[Sequence[str]], name: str) -> 
 
 def quality(model: nn.Module, test: dict[tuple[int, int], list[Pair]], name: str) -> dict:
     """Measure exact matches and BLEU in each band of length, in percent."""
+    words, pairs = languages(name).target, [pair for band in test.values() for pair in band]
+    said = [words.decode(one.tokens) for one in translate(model, [pair.source for pair in pairs], name)]
+    right = 100 * exact_matches(said, [pair.target for pair in pairs])
+    exact = by_band([len(pair.source) for pair in pairs], right, list(test))
+    answers = {pair.source: answer for pair, answer in zip(pairs, said, strict=True)}
     measures = {"exact": {}, "bleu": {}}
-    words = languages(name).target
-    for band, pairs in test.items():
-        said = [words.decode(one.tokens) for one in translate(model, [pair.source for pair in pairs], name)]
-        wanted = [pair.target for pair in pairs]
-        measures["exact"]["{}-{}".format(*band)] = 100 * float(exact_matches(said, wanted).mean())
-        measures["bleu"]["{}-{}".format(*band)] = bleu(said, wanted)
+    for (low, high), share in zip(test, exact, strict=True):
+        band = test[low, high]
+        measures["exact"][f"{low}-{high}"] = share
+        measures["bleu"][f"{low}-{high}"] = bleu([answers[p.source] for p in band], [p.target for p in band])
     return measures

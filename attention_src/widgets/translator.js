@@ -1,7 +1,6 @@
 import { attend, calm, dot, embed, frame, greedy, gru, gruStep, h, join, linear, roving, s, speaker, tanh, translate, unpack } from "./core.js";
 
 const LONGEST = 60; // words of a sentence that is read
-const CLAUSES = 8;
 
 // The three translators of chapter 02, with the names of their tensors in PyTorch. begin(source) gives the first state
 // and a step to hand to greedy().
@@ -67,7 +66,7 @@ function render({ model, el }) {
   // -- the parts, made once
   const input = h("input", { type: "text", id: id("sentence"), lang: "en", autocomplete: "off", autocapitalize: "off", spellcheck: "false", oninput: () => write(input.value) });
   const message = h("p", { class: "tr-message" }), chips = h("div", { class: "tr-chips", role: "group", "aria-label": "Words that can come next" });
-  const slider = h("input", { type: "range", id: id("clauses"), min: 1, max: CLAUSES, step: 1, oninput: () => grow(+slider.value) });
+  const slider = h("input", { type: "range", id: id("clauses"), min: 1, step: 1, oninput: () => grow(+slider.value) });
   const clauses = h("output", { for: slider.id });
   const examples = h("div", { class: "tr-examples", role: "group", "aria-label": "Examples of different lengths" }, "Examples by number of words ",
     ...get("examples").map(text => [text, text.split(" ").length]).sort((a, b) => a[1] - b[1]).map(([text, length]) =>
@@ -98,6 +97,7 @@ function render({ model, el }) {
       if (longer.length > LONGEST || !translate(grammar, longer).target) break;
       words = longer;
     }
+    if (words.join(" ") === read(get("sentence"), known).join(" ")) return draw(); // no room for more: the slider goes back
     write(words.join(" "));
   }
 
@@ -145,6 +145,7 @@ function render({ model, el }) {
 
   function setClauses(n) { // 0 when the sentence is not whole
     slider.disabled = !n;
+    slider.max = Math.max(get("growth").length, n);
     if (n) slider.value = n;
     clauses.textContent = n || "–";
     slider.setAttribute("aria-valuetext", n ? plural(n, "clause") : "the sentence is not whole");

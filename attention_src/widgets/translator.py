@@ -2,7 +2,7 @@
 
 import copy
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from attention_src import plots
 from attention_src.bottleneck import FirstStateOnly, LookBack, VectorEveryStep
+from attention_src.decoding import Marks, greedy
 
 from .base import Widget, pack, unpack
 
@@ -100,20 +101,12 @@ class Translator(Widget):
             raise ValueError(f"sentence holds {unknown[0]!r}, which is not in the vocabulary")
         if not 1 <= len(words) <= LONGEST:
             raise ValueError(f"sentence must have 1 to {LONGEST} words to be translated, but has {len(words)}")
-        begin, end = self.target_words.index("<s>"), self.target_words.index("</s>")
-        return [self.target_words[token] for token in self._say(words, begin, end)]
-
-    @torch.no_grad()
-    def _say(self, words: Sequence[str], token: int, end: int) -> Iterator[int]:
-        """Say the most probable word at each step, as the page does, until the end mark."""
         source = torch.tensor([[self.source_words.index(word) for word in words]])
-        memory, state = self._model.encode(source, torch.ones_like(source, dtype=torch.bool))
-        for _ in range(2 * LONGEST):
-            said = self._model.step(torch.tensor([token]), state, memory)
-            state, token = said.state, int(said.logits.argmax())
-            if token == end:
-                return
-            yield token
+        marks = Marks(self.target_words.index("<s>"), self.target_words.index("</s>"))
+        with torch.no_grad():
+            memory, state = self._model.encode(source, torch.ones_like(source, dtype=torch.bool))
+        (said,) = greedy(self._model.step, state, memory, marks, longest=2 * LONGEST)
+        return [self.target_words[token] for token in said.tokens]
 
     @property
     def truth(self) -> list[str]:
