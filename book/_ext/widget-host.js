@@ -93,6 +93,7 @@
     addEventListener("hashchange", follow);
     (await follow())?.scrollIntoView();
   }
-  if (document.readyState === "loading") document.addEventListener("readystatechange", begin, { once: true }); // deferred scripts come later
-  else begin();
+  // Equations are set after the widget that the address names (house.py): setting them takes longer than all of a widget.
+  const parsed = document.readyState !== "loading" || new Promise(done => document.addEventListener("readystatechange", done, { once: true }));
+  window.weighing.begun = Promise.resolve(parsed).then(begin); // deferred scripts come later
 })();

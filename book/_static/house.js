@@ -3,6 +3,12 @@
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
+  // Equations wait for the widget that the address names: to set them takes longer than to start it.
+  if (window.MathJax) {
+    const widgetStarted = () => Promise.resolve(window.weighing?.begun);
+    MathJax.startup = { pageReady: () => widgetStarted().then(() => MathJax.startup.defaultPageReady()) };
+  }
+
   function showMode(mode) {
     root.dataset.mode = mode;
     root.dataset.theme = mode === "auto" ? (dark.matches ? "dark" : "light") : mode;
