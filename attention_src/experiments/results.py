@@ -20,6 +20,30 @@ class MissingResults(ResultsError, FileNotFoundError):
     """A results or model file that is not there."""
 
 
+class NoSuchPath(LookupError):
+    """A path that ends too early: ``name`` is not ``among`` what stands there."""
+
+    def __init__(self, name: str, among: Any):
+        super().__init__(name)
+        self.name, self.among = name, among
+
+
+def descend(tree: Any, path: str) -> Any:
+    """What stands at ``path`` in a nest of dicts and lists.
+
+    >>> descend({"exact": [1, {"low": 5}]}, "exact.1.low")
+    5
+    """
+    for name in path.split("."):
+        if isinstance(tree, list) and name.isdecimal() and int(name) < len(tree):
+            tree = tree[int(name)]
+        elif isinstance(tree, dict) and name in tree:
+            tree = tree[name]
+        else:
+            raise NoSuchPath(name, tree)
+    return tree
+
+
 class Interval(NamedTuple):
     """One measure over all seeds."""
 
@@ -68,16 +92,11 @@ class Results:
             raise ResultsError(f"no rule is called {name!r} in {self.path.name}; {_near(name, self.rules)}")
         return self.rules[name]
 
-    def _step(self, value, path):
-        whole = value
-        for name in path.split("."):
-            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            elif isinstance(value, dict) and name in value:
-                value = value[name]
-            else:
-                raise ResultsError(f"no measure {path!r} in {self.path.name}; {_near(path, _paths(whole))}")
-        return value
+    def _step(self, measures, path):
+        try:
+            return descend(measures, path)
+        except NoSuchPath:
+            raise ResultsError(f"no measure {path!r} in {self.path.name}; {_near(path, _paths(measures))}") from None
 
     def _below(self, path):
         return ", ".join(f"{path}.{name}" for name in list(self.table(path)[0])[:6])

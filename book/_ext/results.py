@@ -24,7 +24,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from attention_src.experiments import Places
-from attention_src.experiments.results import Interval, Results, ResultsError, load
+from attention_src.experiments.results import Interval, NoSuchPath, Results, ResultsError, descend, load
 
 FOLDER = Places.results
 LOGGER = logging.getLogger(__name__)
@@ -141,15 +141,13 @@ class SettingRole(ResultsRole):
     def node(self, results: Results, rest: str):
         """Return the setting as text."""
         path, _, form = rest.partition(":")
-        value = results.settings
-        for name in path.split("."):
-            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            elif isinstance(value, dict) and name in value:
-                value = value[name]
-            else:
-                names = ", ".join(value) if isinstance(value, dict) else value
-                raise ResultsError(f"no setting {path!r} in {results.path.name}; at {name!r} there is: {names}")
+        try:
+            value = descend(results.settings, path)
+        except NoSuchPath as gap:
+            names = ", ".join(gap.among) if isinstance(gap.among, dict) else gap.among
+            raise ResultsError(
+                f"no setting {path!r} in {results.path.name}; at {gap.name!r} there is: {names}"
+            ) from None
         if isinstance(value, dict):
             raise ResultsError(f"the setting {path!r} holds several: {', '.join(value)}")
         values = value if isinstance(value, list) else [value]
