@@ -4,12 +4,13 @@ Every soft attention of the book goes through :func:`attend`. The chapters diffe
 """
 
 import torch
-from beartype import beartype
-from jaxtyping import Bool, Float, jaxtyped
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .shapes import checked
 
-@jaxtyped(typechecker=beartype)
+
+@checked
 def weigh(
     scores: Float[Tensor, "*batch q k"], mask: Bool[Tensor, "*#batch #q #k"] | None = None
 ) -> Float[Tensor, "*batch q k"]:
@@ -27,7 +28,7 @@ def weigh(
     return scores.masked_fill(~mask, lowest).softmax(dim=-1).masked_fill(~mask, 0.0)
 
 
-@jaxtyped(typechecker=beartype)
+@checked
 def attend(
     scores: Float[Tensor, "*batch q k"],
     value: Float[Tensor, "*batch k v"],

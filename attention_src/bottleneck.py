@@ -8,12 +8,12 @@ Three translators share every part but one. They differ in what the decoder sees
 """
 
 import torch
-from beartype import beartype
-from jaxtyping import Bool, Float, Int, jaxtyped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import attend
-from .recurrent import Encoder, Memory, Step, Words
+from .recurrent import Encoder, Memory, Step, Words, follow
+from .shapes import checked
 
 
 class Translator(nn.Module):
@@ -59,7 +59,7 @@ class Translator(nn.Module):
         """What the decoder sees of the source at this step, and the weights that made it, if there are any."""
         raise NotImplementedError
 
-    @jaxtyped(typechecker=beartype)
+    @checked
     def encode(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> tuple[Memory, Float[Tensor, "batch hidden"]]:
@@ -68,7 +68,7 @@ class Translator(nn.Module):
         summary = torch.tanh(self.squeeze(last))
         return Memory(states, states, mask, summary), torch.tanh(self.start(summary))
 
-    @jaxtyped(typechecker=beartype)
+    @checked
     def step(
         self,
         token: Int[Tensor, " batch"],
@@ -83,7 +83,7 @@ class Translator(nn.Module):
         logits = self.readout(torch.cat([state, context, word], dim=-1))
         return Step(logits, state, weights)
 
-    @jaxtyped(typechecker=beartype)
+    @checked
     def forward(
         self,
         source: Int[Tensor, "batch source"],
@@ -98,13 +98,8 @@ class Translator(nn.Module):
     def follow(
         self, given: Int[Tensor, "batch target"], memory: Memory, state: Float[Tensor, "batch hidden"]
     ) -> Float[Tensor, "batch target vocab"]:
-        """Step through the words that are given, whatever the decoder would have said."""
-        logits = []
-        for token in given.unbind(dim=1):
-            said = self.step(token, state, memory)
-            state = said.state
-            logits.append(said.logits)
-        return torch.stack(logits, dim=1)
+        """Say what comes after each word that is given, whatever the decoder would have said."""
+        return follow(self.step, given, state, memory)[0]
 
 
 class FixedVector(Translator):

@@ -1,11 +1,13 @@
 """What the recurrent translators of the book share: the encoder, and the records that pass between their parts."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-from beartype import beartype
-from jaxtyping import Bool, Float, Int, jaxtyped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from .shapes import checked
 
 
 class Memory(NamedTuple):
@@ -53,7 +55,7 @@ class Encoder(nn.Module):
         self.embed = Words(words, width)
         self.rnn = nn.GRU(width, hidden // 2 if both_ways else hidden, bidirectional=both_ways, batch_first=True)
 
-    @jaxtyped(typechecker=beartype)
+    @checked
     def forward(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch hidden"]]:
@@ -81,3 +83,19 @@ def check_lengths(mask: Bool[Tensor, "batch source"]) -> Int[Tensor, " batch"]:
     if not torch.equal(mask, torch.arange(mask.shape[1], device=mask.device) < lengths[:, None]):
         raise ValueError("mask must be True for the words and then False for the padding, but True follows False")
     return lengths.cpu()
+
+
+def follow(
+    step: Callable, given: Int[Tensor, "batch target"], state: Any, memory: Any
+) -> tuple[Float[Tensor, "batch target vocab"], Float[Tensor, "batch target source"] | None]:
+    """Step through the words that are given, whatever the decoder would have said.
+
+    Gives the logits of every step, and the weights of every step where the decoder looks back.
+    """
+    logits, weights = [], []
+    for token in given.unbind(dim=1):
+        said = step(token, state, memory)
+        state = said.state
+        logits.append(said.logits)
+        weights.append(said.weights)
+    return torch.stack(logits, dim=1), None if weights[0] is None else torch.stack(weights, dim=1)

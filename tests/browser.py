@@ -4,12 +4,13 @@ import contextlib
 import functools
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from attention_src.widgets import base
 from tools.browser import ARGUMENTS, find_or_install
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,3 +106,34 @@ def settle(page: Page) -> None:
     """Wait until the page is loaded, its letters are there and its equations are set."""
     page.wait_for_load_state("load")
     page.evaluate("async () => { await document.fonts.ready; await window.MathJax?.startup?.promise; }")
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, url: str, live: str | None, quiet: bool = True, **settings) -> Iterator[Page]:
+    """Open a page in a fresh window and wait until the widget ``live`` lives; at the end nothing may have gone wrong."""
+    settings = {"viewport": {"width": 1000, "height": 900}} | settings
+    with contextlib.closing(browser.new_context(**settings)) as context:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        record = watch(page)
+        page.goto(url)
+        if live:
+            page.wait_for_selector(f"{live}[data-live]", timeout=20_000)
+        yield page
+        if quiet:
+            assert record.problems(url.rpartition("/")[0]) == []
+
+
+@contextlib.contextmanager
+def javascript(browser: Browser, name: str) -> Iterator[Callable]:
+    """Call functions of core.js and of the widget ``name``: ``call("(x, y) => all.dot(x, y)", [1, 2], [3, 4])``."""
+    with contextlib.closing(browser.new_page()) as page:
+        page.evaluate(
+            """async text => {
+                window.all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+                window.plain = x => ArrayBuffer.isView(x) ? [...x] : Array.isArray(x) ? x.map(plain)
+                    : x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, v]) => [k, plain(v)])) : x;
+            }""",
+            base.script(name),
+        )
+        yield lambda expression, *args: page.evaluate(f"args => plain((({expression}))(...args))", list(args))

@@ -25,3 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 needs[item.path] = bool(BROWSER.search(item.path.read_text(encoding="utf-8")))
             if needs[item.path]:
                 item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="module")  # only one Playwright can run at a time, so no file keeps its own longer than it runs
+def browser():
+    """One browser for all tests of a file."""
+    from tests.browser import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the built book, in a sub-folder of its server: a site must not mind where it lies."""
+    from tests.browser import SITE, serve
+
+    with serve(SITE, "/books/weighing-attention/") as address:
+        yield address

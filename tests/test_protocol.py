@@ -90,17 +90,17 @@ def test_needs_by_hand(monkeypatch):
 
 
 def test_weights_of_a_batch_are_those_of_each_pair_alone(looking, some):
-    for pair, weights in zip(some, bottleneck.forced_weights(looking, some), strict=True):
+    for pair, weights in zip(some, protocol.forced_weights(looking, some, bottleneck.NAME), strict=True):
         assert weights.shape == (len(pair.target) + 1, len(pair.source))
         assert_close(weights.sum(dim=1), torch.ones(len(weights)))
-        assert_close(bottleneck.forced_weights(looking, [pair])[0], weights)
+        assert_close(protocol.forced_weights(looking, [pair], bottleneck.NAME)[0], weights)
 
 
 def test_peaks_by_hand(monkeypatch):
     """The target needs the words 0, 1, 1, 0; the weights are largest on 0, 1, 1, 1, and the end mark is free."""
     pair = Pair(("a", "b"), ("w", "x", "y", "z"), frozenset({(0, 0), (1, 1), (1, 2), (0, 3)}))
     weights = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6], [0.5, 0.5]])
-    monkeypatch.setattr(bottleneck, "forced_weights", lambda model, some: [weights])
+    monkeypatch.setattr(bottleneck, "forced_weights", lambda model, some, name: [weights])
     measures = bottleneck.peaks(None, [pair])
     assert measures == pytest.approx(
         {"on_gold": 3 / 4, "mass": (0.9 + 0.8 + 0.7 + 0.4) / 4, "moves_with_gold": 1 / 2, "moves_without": 0.0}

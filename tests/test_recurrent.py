@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from attention_src.recurrent import Encoder, check_lengths
+from attention_src.recurrent import Encoder, Step, check_lengths, follow
 
 WORDS, WIDTH, HIDDEN = 13, 5, 6
 
@@ -70,3 +70,25 @@ def test_bad_masks_are_named(mask, message):
 def test_odd_widths_cannot_be_shared():
     with pytest.raises(ValueError, match=r"hidden must be even .* but is 7"):
         Encoder(WORDS, WIDTH, 7, both_ways=True)
+
+
+def test_following_feeds_each_state_to_the_next_step_and_keeps_what_was_said():
+    def step(token, state, memory):  # counts what it was given; its weights are that count at the place of the token
+        total = state + token[:, None].double()
+        weights = memory.eye(4, dtype=torch.float64)[token] * total
+        return Step(total.expand(-1, 5), total, weights)
+
+    given = torch.tensor([[1, 3, 2], [0, 1, 1]])
+    logits, weights = follow(step, given, torch.tensor([[10.0], [20.0]], dtype=torch.float64), torch)
+    assert_close(logits[..., 0], torch.tensor([[11.0, 14, 16], [20, 21, 22]], dtype=torch.float64))
+    assert logits.shape == (2, 3, 5)
+    assert_close(weights.sum(-1), logits[..., 0])
+    assert weights.argmax(-1)[0].tolist() == given[0].tolist()
+
+
+def test_following_a_decoder_without_weights_gives_none():
+    logits, weights = follow(
+        lambda token, state, memory: Step(state, state, None), torch.ones(2, 3), torch.ones(2, 7), ()
+    )
+    assert logits.shape == (2, 3, 7)
+    assert weights is None

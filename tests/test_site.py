@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -12,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser import DESKTOP, PHONE, ROOT, SITE, Record, chromium, serve, settle, watch
+from tests.browser import DESKTOP, PHONE, ROOT, SITE, Record, serve, settle, watch
 
 PREFIX = "/books/weighing-attention/"  # the site must not mind where it lies
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
@@ -71,20 +70,6 @@ def pages(site: Path = SITE) -> list[str]:
     return [page for page in found if not page.startswith("_static/") and page != "index.html"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    """The address of the built site, in a sub-folder of its server."""
-    with serve(SITE, PREFIX) as address:
-        yield address
-
-
 # --- every page ------------------------------------------------------------------------------------------------------
 
 
@@ -136,15 +121,15 @@ def open_page(browser: Browser, size: dict, theme: str = "light") -> Page:
 
 
 @pytest.mark.parametrize(("size", "theme"), [("desktop", "light"), ("phone", "dark")])
-def test_every_page(browser, base, size, theme):
+def test_every_page(browser, site, size, theme):
     page = open_page(browser, SIZES[size], theme)
     record = watch(page)
     found = []
     for name in pages():
         for lines in vars(record).values():
             lines.clear()
-        page.goto(base + name)
-        found += [f"{name}: {line}" for line in look(page, record, base, theme)]
+        page.goto(site + name)
+        found += [f"{name}: {line}" for line in look(page, record, site, theme)]
     page.context.close()
     assert not found, "\n" + "\n".join(found)
 
@@ -269,18 +254,18 @@ def search(page: Page, words: str) -> list[str]:
     return page.locator("ul.search li > a").all_inner_texts()
 
 
-def test_search_finds_and_says_when_it_does_not(browser, base):
+def test_search_finds_and_says_when_it_does_not(browser, site):
     page = open_page(browser, DESKTOP)
     record = watch(page)
-    page.goto(base + "book/index.html")
+    page.goto(site + "book/index.html")
     assert "Notation" in search(page, "expectation")
     page.wait_for_selector("p.context")
     assert not RAW.search(" ".join(page.locator("p.context").all_inner_texts()))
-    page.goto(base + "book/index.html")
+    page.goto(site + "book/index.html")
     page.fill(".contents input[name=q]", "zyzzyva")
     page.press(".contents input[name=q]", "Enter")
     page.wait_for_selector("text=did not match any documents")
-    assert record.problems(base) == []
+    assert record.problems(site) == []
     page.context.close()
 
 
@@ -296,22 +281,22 @@ def test_the_book_opens_from_disk(browser):
     page.context.close()
 
 
-def test_the_address_of_the_site_leads_to_the_front_page(browser, base):
+def test_the_address_of_the_site_leads_to_the_front_page(browser, site):
     page = open_page(browser, DESKTOP)
-    page.goto(base)
-    page.wait_for_url(f"{base}book/index.html")
+    page.goto(site)
+    page.wait_for_url(f"{site}book/index.html")
     page.context.close()
 
 
-def test_the_reader_chooses_the_colours(browser, base):
+def test_the_reader_chooses_the_colours(browser, site):
     page = open_page(browser, DESKTOP)
-    page.goto(base + "book/index.html")
+    page.goto(site + "book/index.html")
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     light = page.evaluate(paper)
     page.get_by_role("button", name="Dark").click()
     dark = page.evaluate(paper)
     assert dark != light
-    page.goto(base + "book/notation.html")
+    page.goto(site + "book/notation.html")
     assert page.evaluate(paper) == dark  # the choice goes with the reader
     assert page.get_by_role("button", name="Dark").get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Auto").click()
@@ -321,9 +306,9 @@ def test_the_reader_chooses_the_colours(browser, base):
     page.context.close()
 
 
-def test_the_contents_open_and_close_on_a_phone(browser, base):
+def test_the_contents_open_and_close_on_a_phone(browser, site):
     page = open_page(browser, PHONE)
-    page.goto(base + "book/index.html")
+    page.goto(site + "book/index.html")
     contents = page.locator("#contents")
     assert not contents.is_visible()
     page.get_by_role("button", name="Contents").press("Enter")
@@ -337,9 +322,9 @@ def test_the_contents_open_and_close_on_a_phone(browser, base):
     page.context.close()
 
 
-def test_a_wide_equation_scrolls_by_keyboard(browser, base):
+def test_a_wide_equation_scrolls_by_keyboard(browser, site):
     page = open_page(browser, {"width": 320, "height": 700})
-    page.goto(base + "book/notation.html")
+    page.goto(site + "book/notation.html")
     settle(page)
     box = page.locator("div.math > mjx-container").first
     page.evaluate("node => { node.style.width = '120px'; node.style.flex = 'none'; }", box.element_handle())
@@ -351,10 +336,10 @@ def test_a_wide_equation_scrolls_by_keyboard(browser, base):
     page.context.close()
 
 
-def test_pages_are_read_without_javascript(browser, base):
+def test_pages_are_read_without_javascript(browser, site):
     context = browser.new_context(java_script_enabled=False, viewport=DESKTOP, color_scheme="dark")
     page = context.new_page()
-    page.goto(base + "book/index.html")
+    page.goto(site + "book/index.html")
     assert page.get_by_role("heading", level=1).inner_text().replace("\n", " ").startswith("Weighing Attention")
     assert page.get_by_role("link", name="Notation").first.is_visible()
     assert page.get_by_role("button", name="Dark").count() == 0  # a button that could do nothing is not shown

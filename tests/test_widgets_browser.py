@@ -28,9 +28,10 @@ from attention_src.decoding import Marks, greedy
 from attention_src.experiments import bottleneck
 from attention_src.widgets import base
 from attention_src.widgets.translator import Translator, compare, rounded
-from tests.browser import PHONE, ROOT, SITE, chromium, serve, watch
+from tests.browser import PHONE, ROOT, javascript, opened, serve
 from tests.test_widgets import ENGLISH, GROWTH, model, translator
 
+LIVE = "#widget-translator"
 CLOSE = {"rtol": 0, "atol": 1e-5}
 LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
 CSP = "default-src 'self' 'unsafe-inline' blob: data:"
@@ -107,36 +108,15 @@ def folder(tmp_path_factory):
     return source / "out"
 
 
-@pytest.fixture(scope="module")  # only one Playwright can run at a time, and other files have theirs
-def browser():
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture(scope="session")
 def address(folder):
     with serve(folder, "/some/folder/") as found:
         yield found
 
 
-@contextlib.contextmanager
-def opened(browser, url, live="#widget-translator", quiet=True, **settings):
-    """Open a page in a fresh window and wait until its widget is live; afterwards, nothing may have gone wrong."""
-    with contextlib.closing(browser.new_context(viewport={"width": 1000, "height": 900}, **settings)) as context:
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        record = watch(page)
-        page.goto(url)
-        if live:
-            page.wait_for_selector(f"{live}[data-live]", timeout=20_000)
-        yield page
-        if quiet:
-            assert record.problems(url.rpartition("/")[0]) == []
-
-
 @pytest.fixture
 def page(browser, address):
-    with opened(browser, address + "index.html") as page:
+    with opened(browser, address + "index.html", LIVE) as page:
         yield page
 
 
@@ -164,17 +144,8 @@ def read_said(text):
 @pytest.fixture(scope="module")
 def maths(browser):
     """Calls a function of core.js and of the translator's file with JSON arguments."""
-    page = browser.new_page()
-    page.evaluate(
-        """async text => {
-            window.all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
-            window.plain = x => ArrayBuffer.isView(x) ? [...x] : Array.isArray(x) ? x.map(plain)
-                : x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, v]) => [k, plain(v)])) : x;
-        }""",
-        base.script("translator"),
-    )
-    yield lambda expression, *args: page.evaluate(f"args => plain((({expression}))(...args))", list(args))
-    page.close()
+    with javascript(browser, "translator") as call:
+        yield call
 
 
 def numbers(*shape):
@@ -585,7 +556,7 @@ ABSURD = {
 
 @pytest.mark.parametrize("text", ABSURD.values(), ids=ABSURD)
 def test_absurd_input_leaves_the_page_whole(browser, address, text):
-    with opened(browser, address + "index.html") as page:
+    with opened(browser, address + "index.html", LIVE) as page:
         page.set_viewport_size(PHONE)
         before = page.locator("body *").count()
         part(page, "input[type=text]").fill(text)
@@ -599,7 +570,7 @@ def test_absurd_input_leaves_the_page_whole(browser, address, text):
 
 
 def test_the_widget_fits_a_phone_and_answers_to_touch(browser, address):
-    with opened(browser, address + "index.html", has_touch=True, is_mobile=True) as page:
+    with opened(browser, address + "index.html", LIVE, has_touch=True, is_mobile=True) as page:
         page.set_viewport_size(PHONE)
         part(page, "input[type=range]").fill("3")
         part(page, ".tr-chips button").first.tap()
@@ -608,7 +579,7 @@ def test_the_widget_fits_a_phone_and_answers_to_touch(browser, address):
 
 
 def test_the_picture_follows_the_theme_and_reduced_motion(browser, address):
-    with opened(browser, address + "index.html", color_scheme="dark", reduced_motion="reduce") as page:
+    with opened(browser, address + "index.html", LIVE, color_scheme="dark", reduced_motion="reduce") as page:
         colour = "getComputedStyle(document.querySelector('.wa-widget')).backgroundColor"
         assert page.evaluate(colour) == page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert page.evaluate("document.getAnimations().length") == 0
@@ -624,7 +595,7 @@ def test_the_picture_follows_the_theme_and_reduced_motion(browser, address):
     ("name", "theme"), [("index.html", "light"), ("index.html", "dark"), ("notebook.html", "light")]
 )
 def test_axe_finds_nothing_before_and_after_use(browser, address, name, theme):
-    with opened(browser, address + name, reduced_motion="reduce") as page:
+    with opened(browser, address + name, LIVE, reduced_motion="reduce") as page:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         check_access(page)
         part(page, "input[type=text]").fill("the platypus")
@@ -674,7 +645,7 @@ def test_the_page_needs_nothing_but_its_own_files(browser, address):
 
 
 def test_the_page_works_from_a_folder_on_disk(browser, folder):
-    with opened(browser, (folder / "index.html").as_uri()) as page:
+    with opened(browser, (folder / "index.html").as_uri(), LIVE) as page:
         part(page, ".tr-examples button").click()
         assert len(columns(page)) >= 6
 
@@ -727,7 +698,7 @@ def test_in_print_the_picture_stands(page):
 
 
 def test_a_state_goes_into_the_address_and_comes_back(browser, address):
-    with opened(browser, address + "index.html") as page:
+    with opened(browser, address + "index.html", LIVE) as page:
         part(page, "input[type=text]", 1).fill("the dog eats a red pear")
         page.locator(".wa-share button").nth(1).click()
         shared = page.url
@@ -756,7 +727,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, address):
     ],
 )
 def test_an_absurd_address_does_no_harm(browser, address, hash):
-    with opened(browser, f"{address}index.html#{hash}") as page:
+    with opened(browser, f"{address}index.html#{hash}", LIVE) as page:
         assert page.evaluate("window.bad") is None
         assert len(part(page, "input[type=text]").input_value()) <= 2000
         part(page, "input[type=text]").fill("the cat sleeps")
@@ -767,7 +738,7 @@ def test_an_absurd_address_does_no_harm(browser, address, hash):
 def test_a_notebook_shows_what_it_stored(browser, address):
     widget = translator()
     widget.sentence = "the dog eats a red pear"
-    with opened(browser, address + "notebook.html") as page:
+    with opened(browser, address + "notebook.html", LIVE) as page:
         page.wait_for_selector("#widget-translator-2[data-live]")
         assert columns(page) == columns(page, 1) == compare(widget.truth, widget.translation)
         part(page, "input[type=text]").fill("the cat sleeps")
@@ -801,10 +772,10 @@ def test_a_widget_that_cannot_be_built_is_an_error_with_its_place(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["book/02_bottleneck.html", "notebooks/02_bottleneck.html"])
-def test_the_chapters_pages_run_the_trained_model(browser, name):
+def test_the_chapters_pages_run_the_trained_model(browser, site, name):
     widget = Translator(**bottleneck.widget())
     still = {"reduced_motion": "reduce", "quiet": False}  # tests of the site watch what its pages load
-    with serve(SITE, "/a/book/") as site, opened(browser, f"{site}{name}#widget-translator", **still) as page:
+    with opened(browser, f"{site}{name}#widget-translator", LIVE, **still) as page:
         for text in (*widget.examples, " ".join(widget.growth[:3])):
             part(page, "input[type=text]").fill(text)
             widget.sentence = text
@@ -819,7 +790,7 @@ def test_the_chapters_pages_run_the_trained_model(browser, name):
 
 def test_a_widget_is_ready_and_answers_in_time(browser, address):
     """The budgets with room for a busy machine; `make bench` measures them."""
-    with opened(browser, address + "index.html") as page:
+    with opened(browser, address + "index.html", LIVE) as page:
         assert page.evaluate("performance.getEntriesByName('live:widget-translator')[0].startTime") < 5000
         part(page, "input[type=range]").fill("3")
         took = page.evaluate(

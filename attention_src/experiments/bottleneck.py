@@ -20,7 +20,7 @@ from attention_src.bottleneck import FirstStateOnly, LookBack, Translator, Vecto
 from attention_src.data.batches import Bitext
 from attention_src.data.translation import GRAMMARS, Pair, pairs
 from attention_src.experiments import Measures, Rule, Run, Tolerance
-from attention_src.experiments.protocol import PLAN, languages, quality, splits, train
+from attention_src.experiments.protocol import PLAN, forced_weights, languages, needed_places, quality, splits, train
 from attention_src.experiments.protocol import SETTINGS as PROTOCOL
 from attention_src.experiments.results import Results, load_model
 
@@ -112,23 +112,11 @@ def needs(run: Run) -> Measures:
     return measures
 
 
-def needed_places(pair: Pair) -> list[tuple[int, set[int]]]:
-    """Give each linked target place with the source places that it is linked to, in target order.
-
-    >>> needed_places(Pair(("not", "here"), ("ne", "pas", "ici"), frozenset({(0, 0), (0, 1), (1, 2)})))
-    [(0, {0}), (1, {0}), (2, {1})]
-    """
-    places: dict[int, set[int]] = {}
-    for i, j in pair.links:
-        places.setdefault(j, set()).add(i)
-    return sorted(places.items())
-
-
 @torch.no_grad()
 def peaks(model: LookBack, some: list[Pair]) -> Measures:
     """Compare where the weights are largest with the gold links, with the true words fed in."""
     on_gold, mass, moved, stayed = [], [], [], []
-    for pair, weights in zip(some, forced_weights(model, some), strict=True):
+    for pair, weights in zip(some, forced_weights(model, some, NAME), strict=True):
         places = needed_places(pair)
         best = weights.argmax(dim=1).tolist()
         on_gold += [best[j] in gold for j, gold in places]
@@ -141,23 +129,6 @@ def peaks(model: LookBack, some: list[Pair]) -> Measures:
         "moves_with_gold": float(np.mean(moved)),
         "moves_without": float(np.mean(stayed)),
     }
-
-
-@torch.no_grad()
-def forced_weights(model: LookBack, some: list[Pair]) -> list[Tensor]:
-    """Give the weights, (target + end mark, source), that each pair gets when its true target is fed in."""
-    weights = []
-    for batch in Bitext(some, *languages(NAME), size=100).in_order():
-        memory, state = model.encode(batch.source, batch.source_mask)
-        rows = []
-        for token in batch.given.unbind(dim=1):
-            said = model.step(token, state, memory)
-            state = said.state
-            rows.append(said.weights)
-        table = torch.stack(rows, dim=1)
-        for row, steps, words in zip(table, batch.target_mask.sum(1), batch.source_mask.sum(1), strict=True):
-            weights.append(row[:steps, :words])
-    return weights
 
 
 def probe(model: Translator, seed: int) -> Measures:
@@ -384,7 +355,7 @@ def _probe_chart(parts: dict[str, str]) -> Callable[[Results], Figure]:
 
 def _weights_chart(results: Results) -> Figure:
     pair = GRAMMARS[NAME].translate("the man did not find the big red house")
-    (weights,) = forced_weights(load_translator("bottleneck-look-back"), [pair])
+    (weights,) = forced_weights(load_translator("bottleneck-look-back"), [pair], NAME)
     gold = {(j, i) for i, j in pair.links}
     return plots.heatmap(weights.tolist(), [*pair.target, "(end)"], pair.source, gold=gold)
 

@@ -23,6 +23,7 @@ from attention_src.data.vocabulary import BEGIN, END, Vocabulary
 from attention_src.decoding import Decoded, Marks, greedy
 from attention_src.evaluation import bleu, by_band, exact_matches
 from attention_src.experiments import Run
+from attention_src.recurrent import follow
 from attention_src.training import Plan, fit, word_loss
 
 TRAIN_PAIRS, BAND_PAIRS = 20_000, 200
@@ -98,3 +99,27 @@ def quality(model: nn.Module, test: dict[tuple[int, int], list[Pair]], name: str
         measures["exact"][f"{low}-{high}"] = share
         measures["bleu"][f"{low}-{high}"] = bleu([answers[p.source] for p in band], [p.target for p in band])
     return measures
+
+
+@torch.no_grad()
+def forced_weights(model: nn.Module, some: Sequence[Pair], name: str) -> list[Tensor]:
+    """Give the weights, (target + end mark, source), that each pair gets when its true target is fed in."""
+    weights = []
+    for batch in Bitext(some, *languages(name), size=100).in_order():
+        memory, state = model.encode(batch.source, batch.source_mask)
+        _, table = follow(model.step, batch.given, state, memory)
+        for row, steps, words in zip(table, batch.target_mask.sum(1), batch.source_mask.sum(1), strict=True):
+            weights.append(row[:steps, :words])
+    return weights
+
+
+def needed_places(pair: Pair) -> list[tuple[int, set[int]]]:
+    """Give each linked target place with the source places that it is linked to, in target order.
+
+    >>> needed_places(Pair(("not", "here"), ("ne", "pas", "ici"), frozenset({(0, 0), (0, 1), (1, 2)})))
+    [(0, {0}), (1, {0}), (2, {1})]
+    """
+    places: dict[int, set[int]] = {}
+    for i, j in pair.links:
+        places.setdefault(j, set()).add(i)
+    return sorted(places.items())
