@@ -110,7 +110,7 @@ def settle(page: Page) -> None:
 
 @contextlib.contextmanager
 def opened(browser: Browser, url: str, live: str | None, quiet: bool = True, **settings) -> Iterator[Page]:
-    """Open a page in a fresh window and wait until the widget ``live`` lives; at the end nothing may have gone wrong."""
+    """Open a page in a fresh window and wait until the widget ``live`` lives; nothing may go wrong after it."""
     settings = {"viewport": {"width": 1000, "height": 900}} | settings
     with contextlib.closing(browser.new_context(**settings)) as context:
         page = context.new_page()
@@ -131,8 +131,9 @@ def javascript(browser: Browser, name: str) -> Iterator[Callable]:
         page.evaluate(
             """async text => {
                 window.all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+                const inside = x => Object.fromEntries(Object.entries(x).map(([name, part]) => [name, plain(part)]));
                 window.plain = x => ArrayBuffer.isView(x) ? [...x] : Array.isArray(x) ? x.map(plain)
-                    : x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, v]) => [k, plain(v)])) : x;
+                    : x && typeof x === "object" ? inside(x) : x;
             }""",
             base.script(name),
         )
