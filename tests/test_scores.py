@@ -1,0 +1,461 @@
+"""One query against keys: by hand, against independent formulas, and what each score can and cannot say."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from attention_src.scores import (
+    Additive,
+    Bilinear,
+    Concat,
+    Cosine,
+    Dot,
+    Location,
+    LowRankBilinear,
+    ScaledDot,
+    Score,
+    unit,
+)
+
+B, Q, K, D, DK, H = 2, 3, 5, 7, 11, 13  # batch, queries, keys, width, another width, hidden units or rank
+EQUAL = [Dot, ScaledDot, Cosine]  # query and key as wide as each other
+BUILD = {
+    "dot": Dot,
+    "scaled": ScaledDot,
+    "cosine": Cosine,
+    "bilinear": lambda: Bilinear(D, DK),
+    "low_rank": lambda: LowRankBilinear(D, DK, H),
+    "additive": lambda: Additive(D, DK, H),
+    "concat": lambda: Concat(D, DK, H),
+    "location": lambda: Location(D, K + 1),
+}
+
+
+def build(name):
+    torch.manual_seed(0)
+    return BUILD[name]().double()
+
+
+def example(name, *batch):
+    rng = torch.Generator().manual_seed(1)
+    width = D if BUILD[name] in EQUAL else DK
+    query = torch.randn(*batch, Q, D, generator=rng, dtype=torch.float64)
+    return query, torch.randn(*batch, K, width, generator=rng, dtype=torch.float64)
+
+
+def set_weights(layer, rows):
+    layer.weight.data = torch.tensor(rows, dtype=torch.float32)
+
+
+ONE = torch.tensor([[1.0, 2.0]])
+THREE = torch.tensor([[2.0, 1.0], [0.0, 3.0], [-4.0, 4.0]])
+
+
+def by_hand():
+    bilinear = Bilinear(2, 2)
+    set_weights(bilinear.of_key, [[0, 1], [-1, 0]])  # W k = (k_2, -k_1)
+    low = LowRankBilinear(2, 2, 1)
+    set_weights(low.of_query, [[1, 1]])
+    set_weights(low.of_key, [[1, -1]])
+    additive, concat = Additive(2, 2, 2), Concat(2, 2, 2)
+    set_weights(additive.of_query, [[1, 0], [0, 1]])
+    set_weights(additive.of_key, [[0, -1], [1, 0]])
+    set_weights(concat.both, [[1, 0, 0, -1], [0, 1, 1, 0]])
+    for score in (additive, concat):
+        set_weights(score.out, [[2, -1]])
+    location = Location(2, 4)
+    set_weights(location.of_place, [[1, 0], [0, 1], [1, 1], [9, 9]])
+    bent = [2 * math.tanh(0) - math.tanh(4), 2 * math.tanh(-2) - math.tanh(2), 2 * math.tanh(-3) - math.tanh(-2)]
+    root = math.sqrt
+    return {
+        "dot": (Dot(), [4, 6, 4]),
+        "scaled": (ScaledDot(), [4 / root(2), 6 / root(2), 4 / root(2)]),
+        "cosine": (Cosine(), [4 / 5, 2 / root(5), 4 / root(5 * 32)]),
+        "bilinear": (bilinear, [1 - 4, 3, 4 + 8]),
+        "low_rank": (low, [3, -9, -24]),
+        "additive": (additive, bent),
+        "concat": (concat, bent),
+        "location": (location, [1, 2, 3]),
+    }
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_one_query_and_three_keys_by_hand(name):
+    score, expected = by_hand()[name]
+    assert_close(score(ONE, THREE), torch.tensor([expected], dtype=torch.float32))
+
+
+def formula(score, q, k, place):
+    """The formula of the paper for one pair, from the parameters, with the pair [q; k] built."""
+    match score:
+        case ScaledDot():
+            return (q * k).sum() / len(q) ** 0.5
+        case Cosine():
+            return torch.cosine_similarity(q, k, dim=0)
+        case Bilinear():
+            return q @ score.of_key.weight @ k
+        case LowRankBilinear():
+            return torch.dot(score.of_query.weight @ q, score.of_key.weight @ k)
+        case Additive():
+            return score.out.weight[0] @ torch.tanh(score.of_query.weight @ q + score.of_key.weight @ k)
+        case Concat():
+            return score.out.weight[0] @ torch.tanh(score.both.weight @ torch.cat([q, k]))
+        case Location():
+            return score.of_place.weight[place] @ q
+        case Dot():
+            return (q * k).sum()
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_every_pair_has_the_number_of_the_formula(name):
+    score, (query, key) = build(name), example(name, B)
+    scores = score(query, key)
+    for b, i, j in product(range(B), range(Q), range(K)):
+        assert_close(scores[b, i, j], formula(score, query[b, i], key[b, j], j))
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_gradients(name):
+    score, (query, key) = build(name), example(name, B)
+    query.requires_grad_()
+    key.requires_grad_(name != "location")
+
+    def with_weights(query, key, *_):
+        return score(query, key)
+
+    assert torch.autograd.gradcheck(with_weights, (query, key, *score.parameters()))
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_two_halves_make_the_whole_and_the_second_never_needs_the_keys(name):
+    """A decoder prepares once and compares at every step: the same numbers, query by query."""
+    score, (query, key) = build(name), example(name, B)
+    prepared = score.prepare(key)
+    steps = [score.compare(query[:, i : i + 1], prepared) for i in range(Q)]
+    assert_close(torch.cat(steps, dim=1), score(query, key))
+
+
+class Sizes(TorchDispatchMode):
+    """Watch how many numbers the largest tensor has that is made."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.largest = max(self.largest, result.untyped_storage().nbytes() // result.element_size())
+        return result
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_no_tensor_is_larger_than_the_formula_needs(name):
+    many, hidden, width = 40, 6, 45  # queries = keys; hidden units; width
+    wide = {
+        "bilinear": lambda: Bilinear(width, width),
+        "low_rank": lambda: LowRankBilinear(width, width, hidden),
+        "additive": lambda: Additive(width, width, hidden),
+        "concat": lambda: Concat(width, width, hidden),
+        "location": lambda: Location(width, many),
+    }
+    score = wide.get(name, BUILD[name])()
+    query, key = torch.randn(2, many, width, requires_grad=True)
+    with Sizes() as seen:
+        score(query, key).sum().backward()
+    needs_hidden = name in ("additive", "concat")
+    limit = many * many * hidden if needs_hidden else 2 * many * width  # query and key together
+    assert seen.largest <= limit, f"{seen.largest} numbers in one tensor, more than {limit}"
+    assert limit < many * many * width  # the test can tell
+
+
+@pytest.mark.parametrize("name", ["additive", "concat"])
+def test_the_hidden_units_of_all_pairs_are_made_once(name):
+    """Without a gradient, the largest tensor is made by the sum, and tanh writes into it."""
+    score, (query, key) = build(name), example(name)
+    made = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.numel() == Q * K * H:
+                made.append(result.untyped_storage().data_ptr())
+            return result
+
+    with torch.no_grad(), Watch():
+        score(query, key)
+    assert made
+    assert len(set(made)) == 1
+
+
+FOR_ONE_QUERY = {  # multiplications of numbers that one more query costs when the keys are prepared
+    "dot": K * D,
+    "scaled": K * D,
+    "cosine": K * D,
+    "bilinear": K * D,
+    "low_rank": D * H + K * H,
+    "additive": D * H + K * H,
+    "concat": D * H + K * H,
+    "location": K * D,
+}
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_comparing_repeats_no_work_on_the_keys(name):
+    score, (query, key) = build(name), example(name)
+    prepared = score.prepare(key)
+    with FlopCounterMode(display=False) as count:
+        score.compare(query[:1], prepared)
+    assert count.get_total_flops() == 2 * FOR_ONE_QUERY[name]
+
+
+def test_keys_are_scaled_when_they_are_prepared():
+    key = torch.tensor([[3.0, 4.0, 0.0, 0.0]])
+    assert_close(ScaledDot().prepare(key), key / 2)
+    assert_close(Cosine().prepare(key), key / 5)
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_leading_axes_broadcast(name):
+    score, (query, key) = build(name), example(name, B, 4)
+    whole = score(query, key)
+    assert whole.shape == (B, 4, Q, K)
+    assert_close(score(query, key[:, :1])[:, 0], score(query[:, 0], key[:, 0]))
+    assert score(query, key[0, 0]).shape == (B, 4, Q, K)  # the same keys for all
+    assert score(query[0, 0], key).shape == (B, 4, Q, K)  # the same queries for all
+    for b in range(B):
+        assert_close(score(query, key[0, 0])[b, 3], score(query[b, 3], key[0, 0]))
+        assert_close(score(query[0, 0], key)[b, 3], score(query[0, 0], key[b, 3]))
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_leading_axes_that_do_not_fit_are_refused(name):
+    score, (query, key) = build(name), example(name, B)
+    with pytest.raises(TypeCheckError):
+        score(query, torch.cat([key, key[:1]]))  # 2 rows of queries, 3 of keys
+    with pytest.raises(TypeCheckError):
+        score(query[0, 0], key)  # a vector alone has no axis of queries
+
+
+@pytest.mark.parametrize("name", BUILD)
+@pytest.mark.parametrize(("queries", "keys"), [(0, K), (Q, 0), (1, 1)])
+def test_no_queries_or_no_keys_give_no_scores(name, queries, keys):
+    score, (query, key) = build(name), example(name, B)
+    assert score(query[:, :queries], key[:, :keys]).shape == (B, queries, keys)
+
+
+@pytest.mark.parametrize("kind", EQUAL)
+def test_vectors_of_no_width_have_the_score_zero(kind):
+    assert_close(kind()(torch.ones(Q, 0), torch.ones(K, 0)), torch.zeros(Q, K))
+
+
+@pytest.mark.parametrize("name", BUILD)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_kind_of_number_is_kept(name, dtype):
+    score, (query, key) = build(name).to(dtype), example(name, B)
+    assert score(query.to(dtype), key.to(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_arguments_are_left_alone(name):
+    score, (query, key) = build(name), example(name, B)
+    kept = query.clone(), key.clone(), score.prepare(key).clone()
+    prepared = score.prepare(key)
+    score.compare(query, prepared)
+    score(query, key)
+    for now, before in zip((query, key, prepared), kept, strict=True):
+        assert_close(now, before, rtol=0, atol=0)
+
+
+def test_concat_is_additive_with_a_split_matrix():
+    concat, additive = build("concat"), build("additive")
+    additive.of_query.weight.data = concat.both.weight.data[:, :D]
+    additive.of_key.weight.data = concat.both.weight.data[:, D:]
+    additive.out.weight.data = concat.out.weight.data
+    query, key = example("concat", B)
+    assert_close(concat(query, key), additive(query, key))
+    assert sum(p.numel() for p in concat.parameters()) == sum(p.numel() for p in additive.parameters())
+
+
+def test_low_rank_is_bilinear_with_a_product():
+    """s(x, q) = x^T W q with W = U^T V equals (U x)^T (V q); our bilinear score holds the transpose, V^T U."""
+    low, full = build("low_rank"), build("bilinear")
+    U, V = low.of_key.weight.data, low.of_query.weight.data
+    full.of_key.weight.data = V.T @ U
+    query, key = example("bilinear", B)
+    assert_close(low(query, key), full(query, key))
+    assert_close(low(query, key)[0, 0, 0], key[0, 0] @ (U.T @ V) @ query[0, 0])
+
+
+def test_every_bilinear_score_of_small_rank_is_a_low_rank_one():
+    """The best matrix of rank r cuts the singular values; the loss is what was cut, and nothing at full rank."""
+    full = build("bilinear")
+    W = full.of_key.weight.data
+    left, values, right = torch.linalg.svd(W, full_matrices=False)
+    query, key = torch.eye(D, dtype=torch.float64), torch.eye(DK, dtype=torch.float64)
+    for rank in (1, 3, D):
+        low = LowRankBilinear(D, DK, rank).double()
+        low.of_query.weight.data = (left[:, :rank] * values[:rank]).T
+        low.of_key.weight.data = right[:rank]
+        lost = (low(query, key) - full(query, key)).square().sum()
+        assert_close(lost, values[rank:].square().sum())
+
+
+def test_the_matrix_has_the_query_on_its_left():
+    score = Bilinear(2, 3)
+    set_weights(score.of_key, [[0, 0, 5], [0, 0, 0]])  # first number of the query, third of the key
+    first, third = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    assert score.of_key.weight.shape == (2, 3)
+    assert score(first, third).item() == 5
+
+
+def test_a_zero_vector_has_cosine_zero_and_finite_gradients():
+    query, key = torch.zeros(1, 3, requires_grad=True), torch.tensor([[0.0, 0, 0], [3, 0, 4]], requires_grad=True)
+    scores = Cosine()(query, key)
+    assert_close(scores, torch.zeros(1, 2))
+    scores.sum().backward()
+    assert query.grad.isfinite().all()
+    assert key.grad.isfinite().all()
+    assert_close(query.grad, torch.tensor([[0.6, 0.0, 0.8]]))  # a zero vector is pulled like one that is not scaled
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_a_unit_vector_has_length_one(dtype):
+    long = torch.full((1, 300), 200.0, dtype=dtype)  # the squares add up to more than float16 holds
+    assert_close(unit(long), torch.full((1, 300), 300**-0.5, dtype=dtype), rtol=1e-2, atol=0)
+
+
+def vector(width=3):
+    whole = st.integers(-8, 8)
+    return st.lists(whole, min_size=width, max_size=width).map(lambda x: torch.tensor([x], dtype=torch.float64))
+
+
+@given(vector(), vector())
+def test_no_query_makes_k_the_strict_best_of_zero_k_and_two_k(q, k):
+    """Linear in the key: the score of k lies halfway between those of 0 and 2k, so it is no strict maximum."""
+    key = torch.cat([0 * k, k, 2 * k])
+    torch.manual_seed(0)
+    for score in (Dot(), ScaledDot(), Bilinear(3, 3).double(), LowRankBilinear(3, 3, 2).double()):
+        zero, one, two = score(q, key)[0]
+        assert_close(one, (zero + two) / 2)
+
+
+def test_the_perceptron_can_put_a_maximum_in_the_middle():
+    """v^T tanh(W q + U k) with two units: tanh(x) - tanh(x - 2) is largest at x = 1, and W q moves the hill."""
+    score = Additive(1, 1, 2)
+    set_weights(score.of_key, [[1], [1]])
+    set_weights(score.of_query, [[1], [-1]])
+    set_weights(score.out, [[1, -1]])
+    key = torch.tensor([[-4.0], [0.0], [4.0]])
+    assert score(torch.tensor([[1.0]]), key).argmax().item() == 1
+    assert score(torch.tensor([[-1.0]]), key).argmin().item() == 1
+
+
+@given(vector(), vector(), st.integers(1, 9))
+def test_cosine_cannot_tell_k_from_its_multiples(q, k, times):
+    scores = Cosine()(q, torch.cat([k, times * k]))[0]
+    assert_close(scores[0], scores[1])
+    assert_close(Cosine()(times * q, k), Cosine()(q, k))
+
+
+@given(vector(), vector())
+def test_a_dot_product_is_symmetric(a, b):
+    """So it cannot say "a comes before b", which needs s(a, b) > s(b, a)."""
+    for score in (Dot(), ScaledDot(), Cosine()):
+        assert_close(score(a, b), score(b, a).mT)
+
+
+def test_a_bilinear_score_can_say_before():
+    """W that is its own negative transpose: s(a, b) = -s(b, a)."""
+    score = Bilinear(2, 2)
+    set_weights(score.of_key, [[0, 1], [-1, 0]])
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 2.0]])
+    assert score(a, b).item() == 2
+    assert score(b, a).item() == -2
+    assert score(a, a).item() == 0
+
+
+def test_location_cannot_see_the_keys():
+    score, (query, key) = build("location"), example("location", B)
+    assert_close(score(query, key), score(query, 100 * key.flip(1)), rtol=0, atol=0)
+    key.requires_grad_()
+    score(query, key).sum().backward()
+    assert key.grad is None or key.grad.eq(0).all()
+
+
+def test_location_uses_the_first_rows_for_few_keys_and_refuses_too_many():
+    score, (query, key) = build("location"), example("location", B)
+    assert_close(score(query, key[:, :2]), score(query, key)[..., :2])
+    seven = torch.cat([key, key[:, :2]], dim=1)
+    with pytest.raises(ValueError, match="key has 7 rows, but this score has learned only 6 places"):
+        score(query, seven)
+
+
+@pytest.mark.parametrize("name", ["dot", "scaled", "cosine", "bilinear", "low_rank", "additive", "concat"])
+def test_a_score_of_content_moves_with_the_keys(name):
+    """Other keys in another order: the same scores in that order. Only location is about places."""
+    score, (query, key) = build(name), example(name, B)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    assert_close(score(query, key[:, order]), score(query, key)[..., order])
+
+
+@pytest.mark.parametrize("kind", EQUAL)
+def test_different_widths_are_refused_with_a_way_out(kind):
+    with pytest.raises(ValueError, match="equally wide to be multiplied, but are 7 and 11 wide; use Bilinear"):
+        kind()(torch.zeros(Q, D), torch.zeros(K, DK))
+
+
+@pytest.mark.parametrize("name", ["bilinear", "low_rank", "additive", "concat", "location"])
+def test_a_wrong_width_is_named(name):
+    score, (query, key) = build(name), example(name)
+    with pytest.raises(
+        ValueError, match="query must be 7 wide for this score, but is 6 wide; build .* another query_width"
+    ):
+        score(query[:, :6], key)
+    if name != "location":
+        with pytest.raises(ValueError, match=r"key must be 11 wide.* but is 10 wide; build .* another key_width"):
+            score(query, key[:, :10])
+
+
+@pytest.mark.parametrize("name", ["additive", "concat"])
+def test_keys_that_nobody_prepared_are_refused(name):
+    score, (query, key) = build(name), example(name)
+    with pytest.raises(ValueError, match="prepared must be 13 wide for this score, but is 11 wide; give what prepare"):
+        score.compare(query, key)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        (Bilinear, ["query_width", "key_width"]),
+        (LowRankBilinear, ["query_width", "key_width", "rank"]),
+        (Additive, ["query_width", "key_width", "hidden"]),
+        (Concat, ["query_width", "key_width", "hidden"]),
+        (Location, ["query_width", "longest"]),
+    ],
+)
+def test_a_size_below_one_is_named(kind, sizes):
+    for wrong in sizes:
+        with pytest.raises(ValueError, match=f"{wrong} must be at least 1, but is 0"):
+            kind(**{size: 0 if size == wrong else 3 for size in sizes})
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_no_score_has_a_bias(name):
+    assert not [parameter for parameter, _ in build(name).named_parameters() if "bias" in parameter]
+
+
+def test_whole_numbers_are_refused():
+    with pytest.raises(TypeCheckError, match="parameter 'query'"):
+        Dot()(torch.ones(Q, D, dtype=torch.long), torch.ones(K, D))
+
+
+def test_a_score_must_say_how_it_compares():
+    with pytest.raises(NotImplementedError):
+        Score()(torch.ones(Q, D), torch.ones(K, D))
