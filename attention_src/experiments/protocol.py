@@ -10,7 +10,7 @@
 - **Intervals.** Five seeds. A number in the text is the median; the interval goes from the smallest to the largest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -58,9 +58,9 @@ def languages(name: str) -> Languages:
 
 
 @lru_cache(maxsize=1)
-def splits(name: str, seed: int) -> Corpus:
-    """Give the corpus of the grammar called ``name`` that seed ``seed`` draws."""
-    return corpus(name, TRAIN_PAIRS, band=BAND_PAIRS, seed=seed, shortest=SHORTEST, longest=LONGEST)
+def splits(name: str, seed: int, longest: int = LONGEST) -> Corpus:
+    """Give the corpus of the grammar ``name`` that seed ``seed`` draws; its bands do not depend on ``longest``."""
+    return corpus(name, TRAIN_PAIRS, band=BAND_PAIRS, seed=seed, shortest=SHORTEST, longest=longest)
 
 
 def translation_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -74,13 +74,17 @@ def train(model: nn.Module, pairs: Sequence[Pair], name: str, run: Run, plan: Pl
     return fit(model, translation_loss, batches.batch_at, plan, report=run.progress)
 
 
+def encoded(some: Sequence[Pair], name: str) -> Iterator[Batch]:
+    """Give the pairs as numbers, a batch at a time, in the order in which they came."""
+    return Bitext(some, *languages(name), size=100).in_order()
+
+
 @torch.no_grad()
 def translate(model: nn.Module, sources: Sequence[Sequence[str]], name: str) -> list[Decoded]:
     """Translate sentences greedily, a batch at a time."""
-    source, target = languages(name)
-    pairs = [Pair(tuple(words), (target.words[-1],), frozenset()) for words in sources]
+    pairs = [Pair(tuple(words), (languages(name).target.words[-1],), frozenset()) for words in sources]
     said = []
-    for batch in Bitext(pairs, source, target, size=100).in_order():
+    for batch in encoded(pairs, name):
         memory, state = model.encode(batch.source, batch.source_mask)
         said += greedy(model.step, state, memory, Marks(BEGIN, END), LONGEST_ANSWER)
     return said
@@ -105,7 +109,7 @@ def quality(model: nn.Module, test: dict[tuple[int, int], list[Pair]], name: str
 def forced_weights(model: nn.Module, some: Sequence[Pair], name: str) -> list[Tensor]:
     """Give the weights, (target + end mark, source), that each pair gets when its true target is fed in."""
     weights = []
-    for batch in Bitext(some, *languages(name), size=100).in_order():
+    for batch in encoded(some, name):
         memory, state = model.encode(batch.source, batch.source_mask)
         _, table = follow(model.step, batch.given, state, memory)
         for row, steps, words in zip(table, batch.target_mask.sum(1), batch.source_mask.sum(1), strict=True):
