@@ -415,7 +415,7 @@ def test_different_widths_are_refused_with_a_way_out(kind):
 def test_a_wrong_width_is_named(name):
     score, (query, key) = build(name), example(name)
     with pytest.raises(
-        ValueError, match="query must be 7 wide for this score, but is 6 wide; build .* another query_width"
+        ValueError, match=r"query must be 7 wide for this score, but is 6 wide; build .* another query_width"
     ):
         score(query[:, :6], key)
     if name != "location":
