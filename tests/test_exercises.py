@@ -1,13 +1,78 @@
 """Every checker accepts the solution and rejects typical mistakes, naming the property that broke."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.exercises import Checker
+from attention_src.exercises import attention as a
 from attention_src.exercises import bottleneck as b
 
+LOW = -1e9  # what many programs write in place of minus infinity
+
 MISTAKES = {
+    a.check_masked_softmax: [
+        (lambda scores, mask: scores * mask, "3/4 and 1/4"),
+        (lambda scores, mask: a.masked_softmax(scores.T, mask.T).T, "3/4 and 1/4"),
+        (lambda scores, mask: scores.softmax(dim=-1) if len(scores) == 1 else scores.softmax(dim=0), "each row"),
+        (lambda scores, mask: a.masked_softmax(scores, ~mask), "3/4 and 1/4"),
+        (lambda scores, mask: scores.softmax(dim=-1), "True means may look"),
+        (lambda scores, mask: scores.softmax(dim=-1) * mask, "True means may look"),
+        (lambda scores, mask: scores.masked_fill(~mask, -math.inf).softmax(dim=-1), "may look at nothing"),
+        (lambda scores, mask: scores.masked_fill(~mask, LOW).softmax(dim=-1), "may look at nothing"),
+        (
+            lambda scores, mask: (scores + mask.float().log()).softmax(dim=-1).nan_to_num(0),
+            "the gradients stay finite",
+        ),
+        (lambda scores, mask: scores.masked_fill(~mask, LOW).softmax(dim=-1) * mask, "however low its score"),
+        (
+            lambda scores, mask: (scores.exp() * mask) / (scores.exp() * mask).sum(-1, keepdim=True).clamp(min=1e-30),
+            "however low its score",
+        ),
+        (
+            lambda scores, mask: (
+                scores.masked_fill_(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1) * mask
+                if not scores.requires_grad
+                else a.masked_softmax(scores, mask)
+            ),
+            "not written to",
+        ),
+    ],
+    a.check_decoder_mask: [
+        (lambda lengths, longest: a.decoder_mask(lengths, longest).float(), "is boolean"),
+        (lambda lengths, longest: torch.arange(longest) < lengths[:, None], "axes"),
+        (lambda lengths, longest: a.decoder_mask(lengths, longest).mT, "none after it"),
+        (lambda lengths, longest: ~a.decoder_mask(lengths, longest), "none after it"),
+        (lambda lengths, longest: a.decoder_mask(lengths, longest).tril(-1), "none after it"),
+        (lambda lengths, longest: a.decoder_mask(lengths + 1, longest), "the padding"),
+        (lambda lengths, longest: a.decoder_mask(lengths * 0 + longest, longest), "the padding"),
+        (
+            lambda lengths, longest: (
+                a.decoder_mask(lengths, longest) & (torch.arange(longest)[:, None] < lengths[:, None, None])
+            ),
+            "the padding",
+        ),
+    ],
+    a.check_softmax_gradient: [
+        (lambda weights, gradient: weights * gradient, "no score moves"),
+        (lambda weights, gradient: weights * (1 - weights) * gradient, "no score moves"),
+        (lambda weights, gradient: gradient - (weights * gradient).sum(-1, keepdim=True), "raises its score"),
+        (lambda weights, gradient: -a.softmax_gradient(weights, gradient), "raises its score"),
+        (lambda weights, gradient: weights * (gradient - (weights * gradient).sum() / len(weights)), "autograd"),
+    ],
+    a.check_average_of_choices: [
+        (lambda weights, value, draws: weights @ value, "one whole row"),
+        (lambda weights, value, draws: value[weights.argmax()], "come close to the expectation"),
+        (lambda weights, value, draws: weights @ value if draws > 50 else value[1] * 1.0, "two means"),
+        (lambda weights, value, draws: value[torch.randint(len(value), (draws,))].mean(dim=0), "weight zero"),
+        (lambda weights, value, draws: value[torch.multinomial(weights, draws, True)].sum(dim=0), "weight zero"),
+        (
+            lambda weights, value, draws: value[torch.multinomial((weights > 0).double(), draws, True)].mean(dim=0),
+            "come close to the expectation",
+        ),
+    ],
     b.check_last_states: [
         (lambda states, mask: states[:, -1], "shorter sentence"),
         (lambda states, mask: states.mean(dim=1), "without padding gives"),
@@ -39,6 +104,10 @@ MISTAKES = {
     ],
 }
 SOLUTIONS = {
+    a.check_masked_softmax: a.masked_softmax,
+    a.check_decoder_mask: a.decoder_mask,
+    a.check_softmax_gradient: a.softmax_gradient,
+    a.check_average_of_choices: a.average_of_choices,
     b.check_last_states: b.last_states,
     b.check_teacher_forcing: b.teacher_forcing,
     b.check_loss_without_padding: b.loss_without_padding,
