@@ -26,6 +26,21 @@ export function attend(scores, values, mask) {
   return { weights, context: matmul(weights, values) };
 }
 
+// One of the scores of scores.py by its class: scorer("Bilinear", model, "name")(query, keys) gives one score for each key.
+export function scorer(kind, model, name) {
+  const by = (part, x) => linear(model, `${name}.${part}`, x), unit = x => Array.from(x, a => a / (Math.hypot(...x) || 1));
+  return {
+    Dot: (q, keys) => keys.map(k => dot(q, k)),
+    ScaledDot: (q, keys) => keys.map(k => dot(q, k) / Math.sqrt(k.length)),
+    Cosine: (q, keys) => keys.map(k => dot(unit(q), unit(k))),
+    Bilinear: (q, keys) => keys.map(k => dot(q, by("of_key", k))),
+    LowRankBilinear: (q, keys) => { const asked = by("of_query", q); return keys.map(k => dot(asked, by("of_key", k))); },
+    Additive: (q, keys) => { const asked = by("of_query", q); return keys.map(k => by("out", tanh(add(asked, by("of_key", k))))[0]); },
+    Concat: (q, keys) => keys.map(k => by("out", tanh(by("both", join(q, k))))[0]),
+    Location: (q, keys) => Array.from(by("of_place", q).subarray(0, keys.length)),
+  }[kind];
+}
+
 // ---- Trained models
 
 function float16(bits) {
