@@ -17,12 +17,12 @@ from attention_src.data.translation import ENGLISH_FRENCH
 from attention_src.data.vocabulary import BEGIN, END, Vocabulary
 from attention_src.decoding import Marks, greedy
 from attention_src.plots import PALETTE
-from attention_src.widgets import base
+from attention_src.widgets import IMPORT, base, parts
 from attention_src.widgets.translator import Translator, compare, wrap
 
 ENGLISH, FRENCH = Vocabulary(ENGLISH_FRENCH.source_words), Vocabulary(ENGLISH_FRENCH.target_words)
 GROWTH = ["the cat sleeps", "and the queen loves a small bird", "because we sing"]
-NAMES = sorted(file.stem for file in base.HERE.glob("*.js") if file.stem != "core")
+NAMES = base.names()
 
 
 def model(kind=VectorEveryStep, **sizes):
@@ -93,13 +93,15 @@ def test_weights_of_the_wrong_length_are_refused():
 def test_every_widget_has_one_class_and_joins_core_with_its_own_file(name):
     assert base.widget_class(name).name() == name
     joined = base.script(name)
-    assert "./core.js" not in joined
+    assert "import {" not in joined
+    for part in parts(name):
+        assert joined.count(IMPORT.sub("", (base.HERE / f"{part}.js").read_text("utf-8"))) == 1
     assert joined.startswith((base.HERE / "core.js").read_text("utf-8"))
     assert joined.count("export default") == 1
 
 
 def test_an_unknown_widget_is_named_with_those_that_exist():
-    for name in ("nonesuch", "core"):
+    for name in ("nonesuch", "core", "decoders"):
         with pytest.raises(ValueError, match=f"no widget '{name}'; the book has: .*translator"):
             base.widget_class(name)
 

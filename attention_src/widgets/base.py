@@ -9,29 +9,26 @@ import base64
 import importlib
 import io
 import json
-import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
 
 from attention_src import plots
+from attention_src.widgets import HERE, IMPORT, parts
 
-HERE = Path(__file__).parent
 MAX_PARAMETERS = 150_000
 MAX_BYTES = 400 * 1024  # of base64 text, two bytes a parameter before encoding
-_IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./core\.js";\n', re.MULTILINE)
 _NOT_STATE = {"layout", "tabbable", "tooltip"}  # what ipywidgets adds to every widget
 
 
 def script(name: str) -> str:
-    """The whole text of widget ``name``: core.js, then its own file without the import of core.js.
+    """The whole text of widget ``name``: the files that it imports, then its own, without the imports.
 
-    An anywidget module is loaded from a blob and cannot import its neighbour, so the two are joined.
+    An anywidget module is loaded from a blob and cannot import its neighbours, so they are joined.
     """
-    return (HERE / "core.js").read_text("utf-8") + _IMPORT.sub("", (HERE / f"{name}.js").read_text("utf-8"))
+    return "".join(IMPORT.sub("", (HERE / f"{part}.js").read_text("utf-8")) for part in parts(name))
 
 
 def style(name: str) -> str:
@@ -132,11 +129,16 @@ class Widget(anywidget.AnyWidget):
         return f"{type(self).__name__}: {self.summary()}"
 
 
+def names() -> list[str]:
+    """The names of all widgets: those of the ``.js`` files that have a module beside them."""
+    return sorted(file.stem for file in HERE.glob("*.js") if file.with_suffix(".py").exists())
+
+
 def widget_class(name: str) -> type[Widget]:
     """The class of widget ``name``, from the module of that name in this folder."""
-    if not (HERE / f"{name}.js").exists() or name == "core":
-        known = ", ".join(sorted(file.stem for file in HERE.glob("*.js") if file.stem != "core"))
-        raise ValueError(f"there is no widget {name!r}; the book has: {known}")
+    known = names()
+    if name not in known:
+        raise ValueError(f"there is no widget {name!r}; the book has: {', '.join(known)}")
     module = importlib.import_module(f"{__package__}.{name}")
     kinds = [thing for thing in vars(module).values() if isinstance(thing, type) and issubclass(thing, Widget)]
     found = [kind for kind in kinds if kind.__module__ == module.__name__]

@@ -1,25 +1,7 @@
-import { attend, calm, dot, embed, frame, greedy, gru, gruStep, h, join, linear, roving, s, speaker, tanh, translate, unpack } from "./core.js";
+import { calm, frame, greedy, h, roving, s, speaker, translate, unpack } from "./core.js";
+import { translator } from "./decoders.js";
 
 const LONGEST = 60; // words of a sentence that is read
-
-// The three translators of chapter 02, with the names of their tensors in PyTorch. begin(source) gives the first state
-// and a step to hand to greedy().
-export function translator(model, kind) {
-  return source => {
-    const { states, last } = gru(model, "encoder.rnn", source.map(word => embed(model, "encoder.embed", word)));
-    const vector = tanh(linear(model, "squeeze", last));
-    const see = {
-      FirstStateOnly: () => [],
-      VectorEveryStep: () => vector,
-      LookBack: state => attend([states.map(key => dot(state, key))], states).context[0],
-    }[kind];
-    const step = (token, state) => {
-      const word = embed(model, "embed", token), context = see(state), moved = gruStep(model, "rnn", "_l0", join(word, context), state);
-      return { logits: linear(model, "readout", join(moved, context, word)), state: moved };
-    };
-    return { state: tanh(linear(model, "start", vector)), step };
-  };
-}
 
 // Two sentences side by side with the fewest differences: [true word, word said], undefined where one has none. A word that
 // is the same in both earns a little, so that ties go to more right words.

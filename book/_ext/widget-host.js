@@ -12,8 +12,11 @@
     document.head.append(script);
   }));
   const blob = text => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-  const core = () => (modules.core ??= load("core").then(blob));
-  const widget = name => (modules[name] ??= Promise.all([core(), load(name)]).then(([url, text]) => import(blob(text.replace("./core.js", url)))));
+  const part = name => (modules[name] ??= load(name).then(async text => { // its address, once those it imports have theirs
+    for (const [path, needed] of text.matchAll(/"\.\/(\w+)\.js"/g)) text = text.replace(path, `"${await part(needed)}"`);
+    return blob(text);
+  }));
+  const widget = name => (load("core"), part(name).then(url => import(url))); // core is needed in any case
   const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 
   // What a widget expects of anywidget's model.

@@ -17,6 +17,10 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
+
+from attention_src.widgets import parts  # noqa: E402 (found through the line above)
+
 SCRIPTS = ROOT / "attention_src" / "widgets"
 HOST = Path(__file__).with_name("widget-host.js")
 PALETTE = ROOT / "attention_src" / "palette.json"
@@ -37,7 +41,8 @@ def remember(env, docname: str, name: str, state: dict) -> str:
     page = pages(env).setdefault(docname, {"widgets": [], "states": {}})
     page["widgets"].append(name)
     page["states"][key] = text
-    for file in (SCRIPTS / "core.js", SCRIPTS / "core.css", SCRIPTS / f"{name}.js", SCRIPTS / f"{name}.css", HOST):
+    scripts = [SCRIPTS / f"{part}.js" for part in parts(name)]
+    for file in (*scripts, SCRIPTS / "core.css", SCRIPTS / f"{name}.css", HOST):
         if file.exists():
             env.note_dependency(str(file))
     return key
@@ -101,7 +106,6 @@ class WidgetDirective(SphinxDirective):
 
     def build(self, name: str):
         """Make the widget whose state the page shall carry."""
-        sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
         from attention_src.widgets import base
 
         kind = base.widget_class(name)
@@ -212,7 +216,8 @@ def write_files(app, error) -> None:
     folder = Path(app.outdir) / "_static" / "widgets"
     folder.mkdir(parents=True, exist_ok=True)
     files = {"host.js": HOST.read_text("utf-8")}
-    for name in {"core", *(name for page in pages(app.env).values() for name in page["widgets"])}:
+    shown = {widget for page in pages(app.env).values() for widget in page["widgets"]}
+    for name in {part for widget in shown for part in parts(widget)}:
         files[f"{name}.js"] = registered(name, json.dumps((SCRIPTS / f"{name}.js").read_text("utf-8")))
         if (SCRIPTS / f"{name}.css").exists():
             files[f"{name}.css"] = (SCRIPTS / f"{name}.css").read_text("utf-8")
