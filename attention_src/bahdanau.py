@@ -39,6 +39,8 @@ class Bahdanau(nn.Module):
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, but is {size}")
+        if both_ways and annotation % 2:
+            raise ValueError(f"annotation must be even to be shared by two directions, but is {annotation}")
         self.encoder = Encoder(source_words, width, annotation, both_ways)
         self.one_direction = annotation // 2 if both_ways else annotation
         self.start = nn.Linear(self.one_direction, hidden)
