@@ -56,7 +56,7 @@ def set_weights(layer, rows):
 
 
 ONE = torch.tensor([[1.0, 2.0]])
-THREE = torch.tensor([[2.0, 1.0], [0.0, 3.0], [-4.0, 4.0]])
+THREE = torch.tensor([[2.0, 1.0], [0.0, 3.0], [-2.0, 3.0]])
 
 
 def by_hand():
@@ -73,14 +73,14 @@ def by_hand():
         set_weights(score.out, [[2, -1]])
     location = Location(2, 4)
     set_weights(location.of_place, [[1, 0], [0, 1], [1, 1], [9, 9]])
-    bent = [2 * math.tanh(0) - math.tanh(4), 2 * math.tanh(-2) - math.tanh(2), 2 * math.tanh(-3) - math.tanh(-2)]
+    bent = [2 * math.tanh(0) - math.tanh(4), 2 * math.tanh(-2) - math.tanh(2), 2 * math.tanh(-2) - math.tanh(0)]
     root = math.sqrt
     return {
         "dot": (Dot(), [4, 6, 4]),
         "scaled": (ScaledDot(), [4 / root(2), 6 / root(2), 4 / root(2)]),
-        "cosine": (Cosine(), [4 / 5, 2 / root(5), 4 / root(5 * 32)]),
-        "bilinear": (bilinear, [1 - 4, 3, 4 + 8]),
-        "low_rank": (low, [3, -9, -24]),
+        "cosine": (Cosine(), [4 / 5, 2 / root(5), 4 / root(5 * 13)]),
+        "bilinear": (bilinear, [1 - 4, 3, 3 + 4]),
+        "low_rank": (low, [3, -9, -15]),
         "additive": (additive, bent),
         "concat": (concat, bent),
         "location": (location, [1, 2, 3]),
@@ -346,15 +346,132 @@ def test_no_query_makes_k_the_strict_best_of_zero_k_and_two_k(q, k):
         assert_close(one, (zero + two) / 2)
 
 
-def test_the_perceptron_can_put_a_maximum_in_the_middle():
-    """v^T tanh(W q + U k) with two units: tanh(x) - tanh(x - 2) is largest at x = 1, and W q moves the hill."""
+def corners(points):
+    """The corners of the convex hull of points with whole numbers, by Andrew's chain."""
+    ordered = sorted({tuple(map(int, point)) for point in points})
+    if len(ordered) < 3:
+        return set(ordered)
+
+    def chain(run):
+        kept = []
+        for x, y in run:
+            while len(kept) > 1:
+                (ax, ay), (bx, by) = kept[-2:]
+                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
+                    break
+                kept.pop()
+            kept.append((x, y))
+        return kept[:-1]
+
+    return set(chain(ordered)) | set(chain(ordered[::-1]))
+
+
+def winners(score, queries, key):
+    """The keys that are the strict best for some query."""
+    scores = score(queries, key)
+    best, second = scores.topk(2, dim=-1).values.T
+    return {tuple(key[i].int().tolist()) for i in scores.argmax(-1)[best > second + 1e-9]}
+
+
+ALL_WAYS = torch.linspace(0, 2 * math.pi, 3601, dtype=torch.float64)[:-1] + 1e-4
+ALL_WAYS = torch.stack([ALL_WAYS.cos(), ALL_WAYS.sin()], dim=-1)
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=9, unique=True))
+def test_the_corners_of_the_hull_win_under_a_dot_product_and_no_other_key(points):
+    key = torch.tensor(points, dtype=torch.float64)
+    assert winners(Dot(), ALL_WAYS, key) == corners(points)
+
+
+def test_every_direction_can_win_under_the_cosine():
+    key = torch.tensor([[4.0, 4], [1, 1.5], [1, 1.25], [0.5, 1], [-1, -1]], dtype=torch.float64) * 8
+    assert len(winners(Cosine(), ALL_WAYS, key)) == 5
+    assert len(winners(Dot(), ALL_WAYS, key)) < 5
+
+
+@given(st.integers(0, 99))
+def test_with_rank_one_at_most_two_keys_can_win(seed):
+    torch.manual_seed(seed)
+    score = LowRankBilinear(D, DK, 1).double()
+    best = score(torch.randn(200, D, dtype=torch.float64), torch.randn(K, DK, dtype=torch.float64)).argmax(-1)
+    assert len(set(best.tolist())) <= 2
+
+
+@given(st.integers(0, 99))
+def test_with_one_hidden_unit_the_query_cannot_change_the_order(seed):
+    torch.manual_seed(seed)
+    score = Additive(D, DK, 1).double()
+    order = score(torch.randn(50, D, dtype=torch.float64), torch.randn(K, DK, dtype=torch.float64)).argsort(-1)
+    assert order.eq(order[0]).all()
+
+
+def test_with_two_hidden_units_the_query_can_change_the_order():
+    score, key = hill(), torch.tensor([[-4.0], [0.0], [4.0]])
+    assert score(torch.tensor([[1.0]]), key).argmax() != score(torch.tensor([[-1.0]]), key).argmax()
+
+
+@pytest.mark.parametrize("name", ["additive", "concat"])
+def test_without_a_bias_the_perceptron_is_odd(name):
+    """s(-q, -k) = -s(q, k): what fits best turns into what fits worst."""
+    score, (query, key) = build(name), example(name, B)
+    assert_close(score(-query, -key), -score(query, key))
+    assert_close(build("bilinear")(-query, -key), build("bilinear")(query, key))  # the others are even
+
+
+@pytest.mark.parametrize("name", ["additive", "concat"])
+def test_an_odd_score_is_right_on_one_of_two_mirrored_examples_at_most(name):
+    score = build(name)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        query, key = torch.randn(1, D).double(), torch.randn(2 + seed % 3, DK).double()
+        right = seed % len(key)
+        both = [score(sign * query, sign * key)[0].argmax().item() == right for sign in (1, -1)]
+        assert sum(both) <= 1
+
+
+def test_a_one_at_the_end_of_the_vectors_is_a_bias_and_breaks_the_mirror():
+    score = Additive(D + 1, DK + 1, H).double()
+    query, key = (torch.nn.functional.pad(part, (0, 1), value=1.0) for part in example("additive"))
+    mirrored = [torch.cat([-part[:, :-1], part[:, -1:]], dim=-1) for part in (query, key)]
+    assert (score(*mirrored) + score(query, key)).abs().max() > 1e-3
+
+
+def test_without_the_bend_the_query_has_no_effect_on_the_weights():
+    """v^T (W q + U k) is a number of the query plus a number of the key; the softmax drops the first."""
+    score, (query, key) = build("additive"), example("additive")
+    flat = (score.of_query(query)[:, None] + score.of_key(key)[None]) @ score.out.weight[0]
+    weights = flat.softmax(-1)
+    assert_close(weights, weights[:1].expand(Q, K))
+    outside = torch.tanh(score.of_query(query))[:, None] + torch.tanh(score.of_key(key))[None]  # tanh, then the sum
+    weights = (outside @ score.out.weight[0]).softmax(-1)
+    assert_close(weights, weights[:1].expand(Q, K))
+    assert score(query, key).softmax(-1).std(0).max() > 1e-3
+
+
+def test_the_scale_needs_numbers_that_are_independent():
+    """Variance d for independent numbers; d squared where all numbers of a vector are one number."""
+    torch.manual_seed(0)
+    d, many = 64, 20_000
+    apart, alike = torch.randn(2, many, 1, d).double(), torch.randn(2, many, 1, 1).double().expand(2, many, 1, d)
+    assert Dot()(*apart).var().item() == pytest.approx(d, rel=0.05)
+    assert ScaledDot()(*apart).var().item() == pytest.approx(1, rel=0.05)
+    assert Dot()(*alike).var().item() == pytest.approx(d * d, rel=0.1)
+    assert ScaledDot()(*alike).var().item() == pytest.approx(d, rel=0.1)
+
+
+def hill():
+    """v^T tanh(W q + U k) with two units: tanh(q + k) - tanh(k - q), highest at k = 0 if q is above 0."""
     score = Additive(1, 1, 2)
     set_weights(score.of_key, [[1], [1]])
     set_weights(score.of_query, [[1], [-1]])
     set_weights(score.out, [[1, -1]])
+    return score
+
+
+def test_the_perceptron_can_put_a_maximum_in_the_middle():
     key = torch.tensor([[-4.0], [0.0], [4.0]])
-    assert score(torch.tensor([[1.0]]), key).argmax().item() == 1
-    assert score(torch.tensor([[-1.0]]), key).argmin().item() == 1
+    assert hill()(torch.tensor([[1.0]]), key).argmax().item() == 1
+    assert hill()(torch.tensor([[-1.0]]), key).argmin().item() == 1
 
 
 @given(vector(), vector(), st.integers(1, 9))
