@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from attention_src.exercises import Checker
 from attention_src.exercises import attention as a
 from attention_src.exercises import bottleneck as b
+from attention_src.exercises import scores as s
 
 LOW = -1e9  # what many programs write in place of minus infinity
 
@@ -102,6 +103,51 @@ MISTAKES = {
             "padding costs nothing",
         ),
     ],
+    s.check_scaled_dot: [
+        (lambda query, key: query @ key.mT, "divided by 4"),
+        (lambda query, key: query @ key.mT / key.shape[-1], "divided by 4"),
+        (lambda query, key: query @ key.mT * key.shape[-1] ** 0.5, "divided by 4"),
+        (lambda query, key: query @ key, "3 scores"),
+        (lambda query, key: key @ query.mT / key.shape[-1] ** 0.5, "3 scores"),
+        (lambda query, key: query @ key.mT / len(key[0]) ** 0.5, "a batch of 4"),
+        (lambda query, key: (query @ key.mT / key.shape[-1] ** 0.5).softmax(-1), "divided by 4"),
+        (
+            lambda query, key: s.scaled_dot(query, key) if len(key) == 1 else s.scaled_dot(query, key).sort().values,
+            "row",
+        ),
+    ],
+    s.check_bilinear: [
+        (lambda query, key, W: key @ W @ query.mT, "a matrix of 2 rows"),
+        (lambda query, key, W: query @ W.mT @ key.mT, "a matrix of 2 rows"),
+        (lambda query, key, W: (query @ (W.mT if W.shape == (2, 2) else W)) @ key.mT, "belongs to the query"),
+        (lambda query, key, W: (key @ W.mT) @ query.mT, "holds q_i"),
+    ],
+    s.check_additive: [
+        (
+            lambda query, key, W, U, v: (torch.tanh(query @ W.mT)[:, None] + torch.tanh(key @ U.mT)) @ v,
+            "tanh must bend the sum",
+        ),
+        (lambda query, key, W, U, v: ((query @ W.mT)[:, None] + key @ U.mT) @ v, "tanh must bend the sum"),
+        (lambda query, key, W, U, v: torch.tanh(((query @ W.mT)[:, None] + key @ U.mT) @ v), "holds v^T tanh"),
+        (lambda query, key, W, U, v: torch.relu((query @ W.mT)[:, None] + key @ U.mT) @ v, "holds v^T tanh"),
+        (lambda query, key, W, U, v: torch.tanh((query @ W.mT)[:, None] - key @ U.mT) @ v, "holds v^T tanh"),
+    ],
+    s.check_concat: [
+        (
+            lambda query, key, W, v: (
+                torch.tanh(
+                    torch.cat([query[:, None].expand(-1, len(key), -1), key[None].expand(len(query), -1, -1)], dim=-1)
+                    @ W.mT
+                )
+                @ v
+            ),
+            "are not built",
+        ),
+        (
+            lambda query, key, W, v: s.additive(query, key, W[:, key.shape[1] :], W[:, : key.shape[1]], v),
+            "holds v^T tanh(W [q_i; k_j])",
+        ),
+    ],
 }
 SOLUTIONS = {
     a.check_masked_softmax: a.masked_softmax,
@@ -111,6 +157,10 @@ SOLUTIONS = {
     b.check_last_states: b.last_states,
     b.check_teacher_forcing: b.teacher_forcing,
     b.check_loss_without_padding: b.loss_without_padding,
+    s.check_scaled_dot: s.scaled_dot,
+    s.check_bilinear: s.bilinear,
+    s.check_additive: s.additive,
+    s.check_concat: s.concat,
 }
 
 

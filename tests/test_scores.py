@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch.testing import assert_close
@@ -336,6 +336,7 @@ def vector(width=3):
     return st.lists(whole, min_size=width, max_size=width).map(lambda x: torch.tensor([x], dtype=torch.float64))
 
 
+@settings(max_examples=30)
 @given(vector(), vector())
 def test_no_query_makes_k_the_strict_best_of_zero_k_and_two_k(q, k):
     """Linear in the key: the score of k lies halfway between those of 0 and 2k, so it is no strict maximum."""
@@ -373,10 +374,11 @@ def winners(score, queries, key):
     return {tuple(key[i].int().tolist()) for i in scores.argmax(-1)[best > second + 1e-9]}
 
 
-ALL_WAYS = torch.linspace(0, 2 * math.pi, 3601, dtype=torch.float64)[:-1] + 1e-4
+ALL_WAYS = torch.linspace(0, 2 * math.pi, 2401, dtype=torch.float64)[:-1] + 1e-4
 ALL_WAYS = torch.stack([ALL_WAYS.cos(), ALL_WAYS.sin()], dim=-1)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=9, unique=True))
 def test_the_corners_of_the_hull_win_under_a_dot_product_and_no_other_key(points):
     key = torch.tensor(points, dtype=torch.float64)
@@ -389,6 +391,7 @@ def test_every_direction_can_win_under_the_cosine():
     assert len(winners(Dot(), ALL_WAYS, key)) < 5
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 99))
 def test_with_rank_one_at_most_two_keys_can_win(seed):
     torch.manual_seed(seed)
@@ -397,6 +400,7 @@ def test_with_rank_one_at_most_two_keys_can_win(seed):
     assert len(set(best.tolist())) <= 2
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 99))
 def test_with_one_hidden_unit_the_query_cannot_change_the_order(seed):
     torch.manual_seed(seed)
@@ -474,6 +478,7 @@ def test_the_perceptron_can_put_a_maximum_in_the_middle():
     assert hill()(torch.tensor([[-1.0]]), key).argmin().item() == 1
 
 
+@settings(max_examples=30)
 @given(vector(), vector(), st.integers(1, 9))
 def test_cosine_cannot_tell_k_from_its_multiples(q, k, times):
     scores = Cosine()(q, torch.cat([k, times * k]))[0]
@@ -481,6 +486,7 @@ def test_cosine_cannot_tell_k_from_its_multiples(q, k, times):
     assert_close(Cosine()(times * q, k), Cosine()(q, k))
 
 
+@settings(max_examples=30)
 @given(vector(), vector())
 def test_a_dot_product_is_symmetric(a, b):
     """So it cannot say "a comes before b", which needs s(a, b) > s(b, a)."""
