@@ -626,8 +626,8 @@ def test_texts_and_states_are_written_once(folder):
     names = sorted(file.name for file in (folder / "_static" / "widgets").iterdir())
     states = [name for name in names if name.startswith("state-")]
     assert len(states) == 2  # the two figures of the first page share one
-    scripts = {"core.js", "decoders.js", "host.js", "translator.js"}
-    assert set(names) - set(states) == scripts | {"core.css", "translator.css"}
+    scripts = {"core.js", "decoders.js", "host.js", "sentence.js", "translator.js"}
+    assert set(names) - set(states) == scripts | {"core.css", "sentence.css", "translator.css"}
 
 
 def test_the_page_needs_nothing_but_its_own_files(browser, address):
@@ -663,7 +663,7 @@ def test_without_javascript_the_picture_and_one_sentence_remain(browser, address
         assert page_text in (picture.get_attribute("aria-label") or picture.get_attribute("alt"))
 
 
-@pytest.mark.parametrize("broken", ["state-*.js", "core.js", "decoders.js", "translator.js"])
+@pytest.mark.parametrize("broken", ["state-*.js", "core.js", "decoders.js", "sentence.js", "translator.js"])
 def test_a_widget_that_fails_leaves_its_picture_and_says_so(browser, address, broken):
     with contextlib.closing(browser.new_context()) as context:
         page = context.new_page()

@@ -32,9 +32,9 @@ def script(name: str) -> str:
 
 
 def style(name: str) -> str:
-    """The CSS of widget ``name``: what all widgets share, then its own file if there is one."""
-    own = HERE / f"{name}.css"
-    return (HERE / "core.css").read_text("utf-8") + (own.read_text("utf-8") if own.exists() else "")
+    """The CSS of widget ``name``: that of each file that it joins, where there is one."""
+    files = [HERE / f"{part}.css" for part in parts(name)]
+    return "".join(file.read_text("utf-8") for file in files if file.exists())
 
 
 def tokens() -> str:

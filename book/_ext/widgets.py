@@ -41,8 +41,8 @@ def remember(env, docname: str, name: str, state: dict) -> str:
     page = pages(env).setdefault(docname, {"widgets": [], "states": {}})
     page["widgets"].append(name)
     page["states"][key] = text
-    scripts = [SCRIPTS / f"{part}.js" for part in parts(name)]
-    for file in (*scripts, SCRIPTS / "core.css", SCRIPTS / f"{name}.css", HOST):
+    files = [SCRIPTS / f"{part}.{kind}" for part in parts(name) for kind in ("js", "css")]
+    for file in (*files, HOST):
         if file.exists():
             env.note_dependency(str(file))
     return key
@@ -204,7 +204,7 @@ def link_files(app, pagename, templatename, context, doctree) -> None:
     widgets = sorted({name for page in names for name in pages(app.env).get(page, {"widgets": []})["widgets"]})
     if widgets and doctree is not None:
         app.add_js_file("widgets/host.js", loading_method="async")
-        for name in ["core", *widgets]:
+        for name in dict.fromkeys(part for widget in widgets for part in parts(widget)):
             if (SCRIPTS / f"{name}.css").exists():
                 app.add_css_file(f"widgets/{name}.css")
 
