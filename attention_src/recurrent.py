@@ -23,7 +23,7 @@ class Step(NamedTuple):
     """What a decoder gives at one target position i."""
 
     logits: Float[Tensor, "batch vocab"]  # unnormalised log p(y_i)
-    state: Float[Tensor, "batch hidden"]  # s_i
+    state: Float[Tensor, "batch hidden"] | tuple  # s_i; a tuple where the decoder keeps more than one vector
     weights: Float[Tensor, "batch source"] | None  # alpha_ij, or None where the decoder does not look back
 
 
@@ -46,20 +46,23 @@ class Encoder(nn.Module):
     :param words: size of the source vocabulary
     :param width: width of a word's embedding
     :param hidden: width of one state; with ``both_ways`` each direction has half of it
+    :param layers: how many GRUs stand on each other, each reading the states of the one below
     """
 
-    def __init__(self, words: int, width: int, hidden: int, both_ways: bool):
+    def __init__(self, words: int, width: int, hidden: int, both_ways: bool, layers: int = 1):
         super().__init__()
         if both_ways and hidden % 2:
             raise ValueError(f"hidden must be even to be shared by two directions, but is {hidden}")
         self.embed = Words(words, width)
-        self.rnn = nn.GRU(width, hidden // 2 if both_ways else hidden, bidirectional=both_ways, batch_first=True)
+        self.rnn = nn.GRU(
+            width, hidden // 2 if both_ways else hidden, num_layers=layers, bidirectional=both_ways, batch_first=True
+        )
 
     @checked
     def forward(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
-    ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch hidden"]]:
-        """Give the state at every word, and the last state of each direction side by side.
+    ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch last"]]:
+        """Give the top layer's state at every word, and the last state of each layer and direction side by side.
 
         Padding must stand at the end of a row. It changes nothing, and its own states are zero.
         """
