@@ -12,12 +12,15 @@ from statistics import median
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from attention_src import plots
 from attention_src.alignment import alignment_error_rate, hardest
 from attention_src.attention import weigh
 from attention_src.bahdanau import Bahdanau
-from attention_src.experiments import Measures, Run
+from attention_src.data.translation import BANDS
+from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import (
     LONGEST,
     PLAN,
@@ -29,6 +32,7 @@ from attention_src.experiments.protocol import (
     train,
 )
 from attention_src.experiments.protocol import SETTINGS as PROTOCOL
+from attention_src.experiments.results import Results, descend, load_model
 from attention_src.luong import AroundAGuess, AroundTheStep, Everywhere, Luong
 from attention_src.scores import Bilinear, Concat, Dot, Location
 
@@ -297,7 +301,7 @@ RULES = [
     ),
     Rule(
         "luong-aligns-better",
-        "At 11 to 20 words, the alignment error of Luong's general and global is lower than Bahdanau's, on both corpora.",
+        "At 11 to 20 words, Luong's alignment error, general and global, is lower than Bahdanau's, on both corpora.",
         lambda m: all(
             m[f"{corpus}_general_global"]["alignment"]["error"] < m[f"{corpus}_bahdanau"]["alignment"]["error"]
             for corpus in ("french", "japanese")
