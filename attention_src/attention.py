@@ -16,9 +16,9 @@ def weigh(
     scores: Float[Tensor, "*batch q k"],
     mask: Bool[Tensor, "*#batch #q #k"] | None = None,
 ) -> Float[Tensor, "*batch q k"]:
-    """Turn scores into weights: a softmax over the keys that each query may look at.
+    """Turn scores into weights: a softmax over the keys that may be looked at.
 
-    ``mask`` broadcasts against ``scores``; True means that query q may look at key k.
+    ``mask`` broadcasts against ``scores``; True: query q may look at key k.
     A query that may look at nothing gets zero weights, not NaN.
 
     >>> weigh(torch.tensor([[3.0, 1.0]]).log())
@@ -41,26 +41,29 @@ def attend(
 
     Gives the context and the weights.
 
-    >>> context, weights = attend(torch.tensor([[3.0, 1.0]]).log(), torch.tensor([[8.0], [4.0]]))
-    >>> context
-    tensor([[7.]])
+    >>> attend(torch.zeros(1, 2), torch.tensor([[8.0], [4.0]]))
+    (tensor([[6.]]), tensor([[0.5000, 0.5000]]))
     """
     weights = weigh(scores, mask)
     return weights @ value, weights
 
 
 @checked
-def padding_mask(lengths: Int[Tensor, "*batch"], longest: int) -> Bool[Tensor, "*batch 1 {longest}"]:
+def padding_mask(
+    lengths: Int[Tensor, "*batch"],
+    longest: int,
+) -> Bool[Tensor, "*batch 1 {longest}"]:
     """Let every query look at the words of its sentence, not at its padding.
 
     >>> padding_mask(torch.tensor([3, 1]), longest=3)[:, 0]
     tensor([[ True,  True,  True],
             [ True, False, False]])
     """
-    if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= longest:
+    if lengths.numel() and (lengths.min() < 0 or lengths.max() > longest):
         raise ValueError(
-            f"lengths must lie between 0 and longest, which is {longest}, but they go from {int(lengths.min())} to "
-            f"{int(lengths.max())}: give a larger longest, or cut the sentences"
+            f"lengths must lie between 0 and longest, which is {longest}, "
+            f"but they go from {int(lengths.min())} to {int(lengths.max())}: "
+            "give a larger longest, or cut the sentences"
         )
     places = torch.arange(longest, device=lengths.device)
     return places < lengths[..., None, None]
