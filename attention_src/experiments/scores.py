@@ -118,9 +118,9 @@ def cost(run: Run) -> Measures:
             query = torch.randn(few["batch"], queries, few["width"], requires_grad=True)
             key = torch.randn(few["batch"], keys, few["width"], requires_grad=True)
             measures[name][f"{queries}x{keys}"] = {
-                "products": products(score.compare, query, score.prepare(key)) / few["batch"],
-                "products_prepare": products(score.prepare, key) / few["batch"],
-                "peak": peak_numbers(score, query, key) / few["batch"],
+                "products": products(score.compare, query, score.prepare(key)) // few["batch"],
+                "products_prepare": products(score.prepare, key) // few["batch"],
+                "peak": peak_numbers(score, query, key) // few["batch"],
                 "seconds": seconds(score, query, key),
             }
     for by_size in measures.values():
@@ -164,11 +164,11 @@ def id_of(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
-def peak_numbers(score: Score, query: Tensor, key: Tensor) -> float:
+def peak_numbers(score: Score, query: Tensor, key: Tensor) -> int:
     """How many float32 numbers are alive at most beside query, key and parameters, forward and backward."""
     with Peak() as peak:
         torch.autograd.grad(score(query, key).sum(), [query, *score.parameters()], allow_unused=True)
-    return peak.most / 4
+    return peak.most // 4
 
 
 def seconds(score: Score, query: Tensor, key: Tensor) -> float:
@@ -359,6 +359,16 @@ class Retrieval:
         return -(query - key @ self.turn).square().sum(-1)[:, None]
 
 
+def oracle(run: Run) -> Measures:
+    """What the dot product and the cosine reach when they are given the true rotation. Nothing is trained."""
+    task = Retrieval(run.seed)
+    scores = {"product": Dot(), "cosine": Cosine()}
+    return {
+        name: task.accuracy(lambda query, key, score=score: score(query, key @ task.turn), 3000 + run.seed)
+        for name, score in scores.items()
+    }
+
+
 class Mapped(nn.Module):
     """A score behind two matrices that are learned, one for the queries and one for the keys."""
 
@@ -420,6 +430,7 @@ PARTS = {
     "scaling": scaling,
     "cost": cost,
     "tasks": tasks,
+    "oracle": oracle,
     "alone": retrieval,
     "mapped": partial(retrieval, front="matrices"),
     "words": partial(
@@ -649,7 +660,9 @@ def _draw_level_lines(axes, scores: Tensor, side: Tensor) -> None:
         levels = np.linspace(low, high, 10)
         colours = [plots.WEIGHTS(round(150 * share)) for share in np.linspace(0, 1, 9)]  # dark enough, no darker
         axes.contourf(side, side, scores, levels=levels, colors=colours)
-        axes.contour(side, side, scores, levels=levels[1:-1], colors=[plots.LIGHT["muted"]], linewidths=0.7)
+        axes.contour(
+            side, side, scores, levels=levels[1:-1], colors=[plots.LIGHT["muted"]], linewidths=0.7, linestyles="solid"
+        )
     axes.plot([0, QUERY[0]], [0, QUERY[1]], color=plots.LIGHT["query"])
     axes.plot(*QUERY, "o", color=plots.LIGHT["query"], markersize=6)
     for number, (x, y) in enumerate(KEYS, 1):
