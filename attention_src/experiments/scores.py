@@ -343,7 +343,7 @@ class Retrieval:
     def loss(self, model: nn.Module, count: int, random: torch.Generator) -> Tensor:
         """-log of the weight that falls on the right label; nobody says which key it belongs to."""
         query, key, labels, right = self.draw(count, random)
-        value = one_hot(labels, self.few["labels"]).float()
+        value = one_hot(labels, self.few["labels"]).to(key.dtype)
         context, _ = attend(model(query, key), value)
         wanted = labels.gather(1, right[:, None])
         return -context[:, 0].gather(1, wanted).clamp_min(1e-9).log().mean()
