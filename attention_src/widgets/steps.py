@@ -1,0 +1,285 @@
+"""The widget of chapter 05: a trained translator that looks before it steps, one step at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+import traitlets
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from attention_src import plots
+from attention_src.bahdanau import Bahdanau
+
+from .base import Widget, pack
+from .translator import LONGEST, LONGEST_TEXT, check_words, compare, rounded
+
+LONGEST_ANSWER = 80  # words that the translator may say
+TOP = 4  # words that the reader may choose from
+END = "</s>"
+
+
+class Look(NamedTuple):
+    """All that one step computes, in the order in which it does; numbers of one source word each are lists."""
+
+    before: list[float]  # s_{i-1}
+    scores: list[float]  # e_ij
+    weights: list[float]  # alpha_ij
+    context: list[float]  # c_i
+    after: list[float]  # s_i
+    top: list[tuple[str, float]]  # the most probable words with their probabilities
+    word: str  # y_i, the first of them or the reader's
+
+
+class Steps(Widget):
+    """Go through a translation step by step: the state, the scores, the weights, the mixture, the next state, the word.
+
+    ``sentence`` is what the reader writes, ``at`` the step that is shown, from 1, and ``forced`` the words that the
+    reader chose, by step. Set one in Python and the picture moves, and the other way round. A new sentence begins at
+    step 1 without chosen words.
+
+    :param model: the trained translator; what runs is the model rounded to float16, in the page and here
+    :param source_words: all words of the source vocabulary in the order of their numbers, marks first
+    :param target_words: all words of the target vocabulary, marks first
+    :param grammar: the grammar that made the model's training data, with ``translate`` and ``to_data``
+    :param examples: sentences for the reader to choose from; the first is shown
+    :param at: the step that is shown first
+    """
+
+    weights = traitlets.Dict().tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
+    source_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    target_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    grammar = traitlets.Dict().tag(sync=True)
+    examples = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    sentence = traitlets.Unicode().tag(sync=True)
+    at = traitlets.Int(1).tag(sync=True)
+    forced = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        model: Bahdanau,
+        source_words: Sequence[str],
+        target_words: Sequence[str],
+        grammar,
+        examples: Sequence[str],
+        at: int = 1,
+    ):
+        if type(model) is not Bahdanau:
+            raise TypeError(f"model must be a Bahdanau, but is a {type(model).__name__}")
+        check_words("source_words", source_words, model.encoder.embed.num_embeddings)
+        check_words("target_words", target_words, model.embed.num_embeddings)
+        if not examples:
+            raise ValueError("examples must hold at least one sentence: the first is shown")
+        for text in examples:
+            unknown = [word for word in text.split() if word not in source_words]
+            if unknown:
+                raise ValueError(f"examples holds {unknown[0]!r}, which is not among source_words")
+            grammar.translate(text)  # an error of the grammar names the word at which it stops
+        weights = pack(model.state_dict())
+        self._grammar = grammar
+        self._model = rounded(model, weights).double()
+        super().__init__(
+            weights=weights,
+            kind=type(model).__name__,
+            source_words=list(source_words),
+            target_words=list(target_words),
+            grammar=grammar.to_data(),
+            examples=list(examples),
+            sentence=examples[0],
+        )
+        self.at = at
+
+    @traitlets.validate("sentence")
+    def _short_enough(self, proposal):
+        if len(proposal["value"]) > LONGEST_TEXT:
+            raise traitlets.TraitError(
+                f"sentence must have at most {LONGEST_TEXT} characters, but has {len(proposal['value'])}"
+            )
+        return proposal["value"]
+
+    @traitlets.validate("at")
+    def _a_step(self, proposal):
+        if not 1 <= proposal["value"] <= LONGEST_ANSWER:
+            raise traitlets.TraitError(
+                f"at must be a step, 1 to {LONGEST_ANSWER} (the last one is shown if there are fewer), "
+                f"but is {proposal['value']}"
+            )
+        return proposal["value"]
+
+    @traitlets.validate("forced")
+    def _words_by_step(self, proposal):
+        return check_forced(proposal["value"], self.target_words)
+
+    @traitlets.observe("sentence")
+    def _begin_again(self, change) -> None:
+        if change["old"]:
+            self.at, self.forced = 1, {}
+
+    @property
+    def steps(self) -> list[Look]:
+        """What every step of the decoding computes, for ``sentence`` and ``forced``; the last one says the end mark."""
+        words = self.sentence.split()
+        unknown = [word for word in words if word not in self.source_words]
+        if unknown:
+            raise ValueError(f"sentence holds {unknown[0]!r}, which is not in the vocabulary")
+        if not 1 <= len(words) <= LONGEST:
+            raise ValueError(f"sentence must have 1 to {LONGEST} words to be translated, but has {len(words)}")
+        source = torch.tensor([[self.source_words.index(word) for word in words]])
+        return follow_steps(self._model, source, self.target_words, self.forced)
+
+    @property
+    def said(self) -> list[str]:
+        """The words of the translation, without the end mark."""
+        return [look.word for look in self.steps if look.word != END]
+
+    @property
+    def truth(self) -> list[str]:
+        """The grammar's translation of ``sentence``."""
+        return list(self._grammar.translate(self.sentence).target)
+
+    @property
+    def gold(self) -> set[tuple[int, int]]:
+        """The true links as (step, source word), counted from 0, of the words said that stand in the true sentence."""
+        pair = self._grammar.translate(self.sentence)
+        return gold_cells(pair.target, self.said, pair.links)
+
+    def still(self):
+        """Draw the step: its scores, its weights, the most probable words; and the map of all steps."""
+        steps, words = self.steps, self.sentence.split()
+        at = min(self.at, len(steps))
+        look = steps[at - 1]
+        rows = [label(step.word) for step in steps]
+        cell = min(0.6, 5.4 / len(words))  # inches
+        left = 0.085 * max(map(len, [*rows, "0 scores"])) + 0.35
+        heights = [0.25, 0.75, 0.75, 0.25, 0.25, 0.25 * len(steps)]
+        with matplotlib.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
+            width, top = left + cell * len(words) + 0.2, 0.95
+            height = top + sum(heights) + 0.16 * len(heights) + 0.3
+            figure = Figure(figsize=(max(width, 4.6), height))
+            place = top
+            for part, size in enumerate(heights):
+                box = (left / figure.get_figwidth(), 1 - (place + size) / height)
+                axes = figure.add_axes((*box, cell * len(words) / figure.get_figwidth(), size / height))
+                draw_part(axes, part, look, steps, at, words, self.gold)
+                place += size + 0.16
+            shown = ", ".join(f"{label(word)} {chance:.2f}" for word, chance in look.top)
+            figure.text(0.02, 1 - 0.2 / height, f"step {at} of {len(steps)}: {shown}", va="center")
+        return figure
+
+    def summary(self) -> str:
+        """Say where the step looks and what is said."""
+        steps = self.steps
+        at = min(self.at, len(steps))
+        look = steps[at - 1]
+        best = int(np.argmax(look.weights))
+        return (
+            f'Step {at} of {len(steps)} in translating "{self.sentence}": the largest weight, {look.weights[best]:.2f}, '
+            f'is on "{self.sentence.split()[best]}", and the word said is "{label(look.word)}"'
+        )
+
+
+def check_forced(forced: Mapping, target_words: Sequence[str]) -> dict[str, str]:
+    """The reader's words by step, with the steps as text, as they travel; errors name what is wrong."""
+    for step, word in forced.items():
+        if not (str(step).isdecimal() and 1 <= int(step) <= LONGEST_ANSWER):
+            raise traitlets.TraitError(f"forced must give words by step, 1 to {LONGEST_ANSWER}, but has step {step!r}")
+        if word not in target_words:
+            raise traitlets.TraitError(f"forced must give words of target_words, but has {word!r} at step {step}")
+    return {str(int(step)): word for step, word in forced.items()}
+
+
+@torch.no_grad()
+def follow_steps(model: Bahdanau, source: torch.Tensor, words: Sequence[str], forced: Mapping[str, str]) -> list[Look]:
+    """Decode greedily, but with the reader's words where there are any; keep all that is computed on the way."""
+    memory, state = model.encode(source, torch.ones_like(source, dtype=torch.bool))
+    token, looks = torch.tensor([words.index("<s>")]), []
+    while len(looks) < LONGEST_ANSWER and (not looks or looks[-1].word != END):
+        scores = model.score.compare(state[:, None], memory.key)[0, 0]
+        context, _ = model.look(state, memory)
+        said = model.step(token, state, memory)
+        chances, best = said.logits[0].softmax(dim=-1).topk(min(TOP, len(words)))
+        top = [(words[number], chance) for number, chance in zip(best.tolist(), chances.tolist(), strict=True)]
+        word = forced.get(str(len(looks) + 1), top[0][0])
+        numbers = [tensor.tolist() for tensor in (state[0], scores, said.weights[0], context[0], said.state[0])]
+        looks.append(Look(*numbers, top, word))
+        token, state = torch.tensor([words.index(word)]), said.state
+    return looks
+
+
+def gold_cells(truth: Sequence[str], said: Sequence[str], links) -> set[tuple[int, int]]:
+    """The links (source, true word) as cells (word said, source), for words that both sentences have.
+
+    >>> sorted(gold_cells(["le", "petit", "chat"], ["le", "chat"], {(0, 0), (1, 1), (2, 2)}))
+    [(0, 0), (1, 2)]
+    """
+    rows, true_place, place = {}, 0, 0
+    for true, word in compare(truth, said):
+        if true == word:
+            rows[true_place] = place
+        true_place += true is not None
+        place += word is not None
+    return {(rows[j], i) for i, j in links if j in rows}
+
+
+def label(word: str) -> str:
+    """A word as it is shown; the end mark is no word."""
+    return "(end)" if word == END else word
+
+
+STATE = LinearSegmentedColormap.from_list("state", [plots.LIGHT["key"], plots.LIGHT["paper"], plots.LIGHT["query"]])
+
+
+def draw_part(axes, part: int, look: Look, steps: Sequence[Look], at: int, words: Sequence[str], gold) -> None:
+    """Draw one of the five parts of a step, or the map below them (part 5)."""
+    colours, places, count = plots.LIGHT, np.arange(len(words)) + 0.5, len(words)
+    names = ["1 state", "2 scores", "3 weights", "4 mixture", "5 state"]
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(length=0)
+    axes.set(xlim=(0, count), xticks=[], yticks=[])
+    if part in (0, 3, 4):
+        strip = np.array([[look.before, None, None, look.context, look.after][part]]).round(6)
+        edges = np.linspace(0, count, strip.shape[1] + 1)
+        axes.pcolormesh(edges, [0, 1], strip, cmap=STATE, vmin=-1, vmax=1, edgecolors="face", linewidth=0.2)
+        axes.set_yticks([0.5], [names[part]])
+    elif part == 1:
+        reach = 1.25 * max(max(map(abs, step.scores)) for step in steps)
+        axes.bar(places, look.scores, width=0.5, color=colours["query"])
+        axes.axhline(0, color=colours["muted"], linewidth=0.8)
+        axes.set(ylim=(-reach, reach))
+        axes.set_yticks([0], [names[part]])
+        write_numbers(axes, places, look.scores, reach)
+    elif part == 2:
+        axes.bar(places, look.weights, width=0.5, color=colours["accent"])
+        axes.set(ylim=(0, 1.3))
+        axes.axhline(0, color=colours["muted"], linewidth=0.8)
+        axes.set_yticks([0.5], [names[part]])
+        write_numbers(axes, places, look.weights, 1.3)
+    else:
+        rows = [label(step.word) for step in steps]
+        weights = np.array([step.weights for step in steps[:at]]).round(6)
+        axes.pcolormesh(weights, cmap=plots.WEIGHTS, vmin=0, vmax=1, edgecolors=colours["rule"], linewidth=0.5)
+        for row, column in sorted(gold):
+            if row < at:
+                box = (column + 0.08, row + 0.08), 0.84, 0.84
+                axes.add_patch(matplotlib.patches.Rectangle(*box, fill=False, ec=colours["ink"], lw=1.4))
+        axes.set_ylim(len(rows), 0)
+        axes.set_yticks(np.arange(at) + 0.5, rows[:at])
+    if part == 0:
+        axes.set_xticks(places, words, rotation=45 if max(map(len, words)) > 4 else 0)
+        axes.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, pad=3)
+        for text in axes.get_xticklabels():
+            text.set(ha="left", rotation_mode="anchor")
+
+
+def write_numbers(axes, places, numbers: Sequence[float], reach: float) -> None:
+    """Write each bar's number beyond its end, where there is room for numbers."""
+    if len(places) > 9:
+        return
+    for place, number in zip(places, numbers, strict=True):
+        text = f"{number:.2f}".replace("-", "−")
+        axes.text(place, number + 0.05 * reach * (1 if number >= 0 else -1), text, ha="center", fontsize=9)
+        axes.texts[-1].set_va("bottom" if number >= 0 else "top")
