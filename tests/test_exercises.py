@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from attention_src.exercises import Checker
 from attention_src.exercises import attention as a
+from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import scores as s
 
@@ -73,6 +74,98 @@ MISTAKES = {
             lambda weights, value, draws: value[torch.multinomial((weights > 0).double(), draws, True)].mean(dim=0),
             "come close to the expectation",
         ),
+    ],
+    look.check_annotations: [
+        (lambda forward, backward: torch.cat([forward, backward], dim=-1), "just read this word"),
+        (lambda forward, backward: torch.cat([forward, backward.flip(0)], dim=-1), "just read this word"),
+        (lambda forward, backward: torch.cat([forward, backward.flip(1).flip(0)], dim=-1), "just read this word"),
+        (lambda forward, backward: torch.cat([forward, backward.flip(1).flip(2)], dim=-1), "in both directions"),
+        (lambda forward, backward: torch.cat([forward, backward], dim=-1).flip(1), "reading from the left"),
+        (lambda forward, backward: torch.cat([backward.flip(1), forward], dim=-1), "reading from the left"),
+        (lambda forward, backward: forward + backward.flip(1), "3 rows of 4 numbers"),
+        (lambda forward, backward: torch.cat([forward, backward.flip(1)], dim=1), "3 rows of 4 numbers"),
+    ],
+    look.check_look_then_step: [
+        (
+            lambda cell, compare, word, state, annotations: look.look_then_step(
+                cell, lambda s, h: compare(cell(word, s), h), word, state, annotations
+            ),
+            "changes no weight",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: look.look_then_step(
+                cell, lambda s, h: compare(cell(word * 0, s), h), word, state, annotations
+            ),
+            "state before the step",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: (
+                None,
+                None,
+                compare(state, annotations).softmax(dim=0),
+            ),
+            "sum to one",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: (
+                cell(word, state),
+                *look.look_then_step(cell, compare, word, state, annotations)[1:],
+            ),
+            "context beside it",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: look.look_then_step(
+                lambda given, s: cell(given.roll(-word.shape[1], 1), s), compare, word, state, annotations
+            ),
+            "context beside it",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: (
+                state,
+                *look.look_then_step(cell, compare, word, state, annotations)[1:],
+            ),
+            "context beside it",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: look.look_then_step(
+                lambda given, s: cell(given, s * 0), compare, word, state, annotations
+            ),
+            "the state before the step.",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: (
+                *look.look_then_step(cell, compare, word, state, annotations.mean(dim=1, keepdim=True))[:2],
+                compare(state, annotations).softmax(dim=1),
+            ),
+            "each times its weight",
+        ),
+        (
+            lambda cell, compare, word, state, annotations: (
+                *look.look_then_step(cell, compare, word, state, annotations)[:2],
+                compare(state, annotations),
+            ),
+            "sum to one",
+        ),
+    ],
+    look.check_maxout: [
+        (lambda pairs: pairs.unflatten(-1, (2, -1)).amax(dim=-2), "(1, 3, 5, 2)"),
+        (lambda pairs: pairs.amax(dim=-1), "(1, 3, 5, 2)"),
+        (lambda pairs: pairs.unflatten(-1, (-1, 2)).amin(dim=-1), "(1, 3, 5, 2)"),
+        (lambda pairs: torch.maximum(pairs[..., :-1], pairs[..., 1:]), "(1, 3, 5, 2)"),
+        (lambda pairs: pairs.relu().unflatten(-1, (-1, 2)).amax(dim=-1), "-1 and -3"),
+        (lambda pairs: pairs.unflatten(-1, (-1, 2)).abs().amax(dim=-1), "-1 and -3"),
+        (lambda pairs: pairs.view(-1, 2).amax(dim=-1), "each row"),
+        (lambda pairs: look.maxout(pairs.detach()), "the gradient"),
+    ],
+    look.check_best_by_length: [
+        (lambda hypotheses: max(hypotheses)[1], "beats -2 for 1 word"),
+        (lambda hypotheses: max(hypotheses, key=lambda one: one[0] / len(one[1]))[1], "beats -1.8 for 2 words"),
+        (lambda hypotheses: max(hypotheses, key=lambda one: one[0] / max(len(one[1]), 1))[1], "beats -1.8 for 2 words"),
+        (lambda hypotheses: min(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1))[1], "same length"),
+        (lambda hypotheses: max(hypotheses, key=lambda one: len(one[1]))[1], "wherever it stands"),
+        (lambda hypotheses: max(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1)), "same length"),
+        (lambda hypotheses: look.best_by_length([one for one in hypotheses if one[1]]), "without words"),
+        (lambda hypotheses: hypotheses[0][1], "wherever it stands"),
     ],
     b.check_last_states: [
         (lambda states, mask: states[:, -1], "shorter sentence"),
@@ -154,6 +247,10 @@ SOLUTIONS = {
     a.check_decoder_mask: a.decoder_mask,
     a.check_softmax_gradient: a.softmax_gradient,
     a.check_average_of_choices: a.average_of_choices,
+    look.check_annotations: look.annotations,
+    look.check_look_then_step: look.look_then_step,
+    look.check_maxout: look.maxout,
+    look.check_best_by_length: look.best_by_length,
     b.check_last_states: b.last_states,
     b.check_teacher_forcing: b.teacher_forcing,
     b.check_loss_without_padding: b.loss_without_padding,
