@@ -1,4 +1,4 @@
-import { frame, h, s, scorer, softmax, speaker, unpack, weightColour, weightInk } from "./core.js";
+import { frame, h, s, scorer, softmax, speaker, unpack, weightColour } from "./core.js";
 
 const EDGE = 3, SIZE = 360, PAD = 14, COOLEST = 0.05, HOTTEST = 20; // the plane goes from -EDGE to EDGE both ways
 const KINDS_WITHOUT_LINES = new Set(["Location"]); // it never reads a key, so no place has a score of its own
@@ -81,7 +81,7 @@ function render({ model, el }) {
     const box = h("input", { type: "checkbox", "aria-label": `The query may look at key ${i + 1}`, onchange: () => put("mask", state().mask.map((open, j) => (j === i ? box.checked : open))) });
     const row = { box, score: h("td"), bar: h("span", { class: "pl-bar" }), weight: h("span"), drawn: h("td") };
     row.line = h("tr", {}, h("th", { scope: "row" }, h("label", {}, box, h("span", { class: "pl-name" }, "k", h("sub", {}, i + 1)))), row.score,
-      h("td", { class: "pl-weight" }, row.bar, row.weight), h("td", { class: "pl-value" }, number(values[i], 0)), row.drawn);
+      h("td", { class: "pl-weight" }, h("div", {}, row.weight, h("span", { class: "pl-track" }, row.bar))), h("td", { class: "pl-value" }, number(values[i], 0)), row.drawn);
     return row;
   });
   const total = h("td"), mixedValue = h("td", { class: "pl-value" }), drawnValue = h("td"), message = h("p", { class: "pl-message" });
@@ -198,7 +198,6 @@ function render({ model, el }) {
       row.weight.replaceChildren(number(weights[i], 3));
       row.bar.style.inlineSize = `${100 * weights[i]}%`;
       row.bar.style.background = weightColour(weights[i]);
-      row.weight.style.color = weights[i] > 0.35 ? weightInk(weights[i]) : "";
     });
     total.replaceChildren(number(weights.reduce((a, b) => a + b, 0), 0));
     mixedValue.replaceChildren(number(value, 1));

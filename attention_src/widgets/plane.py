@@ -150,7 +150,7 @@ class Plane(Widget):
             plane, bars = figure.subplots(1, 2, width_ratios=(1, 0.9))
             draw_plane(plane, self, seen)
             names = [f"k{i + 1}" for i in range(len(self.points))]
-            bars.barh(names, seen.weights, height=0.55, color=colours["accent"])
+            bars.barh(names, seen.weights.tolist(), height=0.55, color=colours["accent"])
             for place, (weight, value) in enumerate(zip(seen.weights.tolist(), self.values, strict=True)):
                 bars.text(weight + 0.02, place, f"{weight:.3f}", va="center")
                 bars.text(1.42, place, f"{value:g}", va="center", ha="right", color=colours["value"])
