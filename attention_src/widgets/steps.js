@@ -45,6 +45,7 @@ export function goldCells(truth, said, links) {
 }
 
 const number = (x, digits = 2) => { const text = x.toFixed(digits); return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−"); };
+const share = p => (p >= 0.0005 ? number(p, 3) : "<0.001");
 const label = word => (word === END ? "(end)" : word);
 const named = (name, i) => [h("i", {}, name), h("sub", {}, i)];
 const quoted = word => h("b", { lang: "fr" }, label(word));
@@ -215,7 +216,7 @@ function render({ model, el }) {
     strips.after.show(look.after, `state s ${at}`);
     notes.before.replaceChildren(...named("s", at - 1), ...(before ? [", the state that said ", quoted(before.word)] : [", made from the source, read backwards"]));
     notes.context.replaceChildren(...named("c", at), ": what the encoder wrote at each source word, mixed by these weights");
-    notes.after.replaceChildren(...named("s", at - 1), ", ", before ? "the word " : "the begin mark", before ? quoted(before.word) : "", " and ", ...named("c", at), " give ", ...named("s", at), ". It says:");
+    notes.after.replaceChildren(...named("s", at - 1), ", ", before ? "the word " : "the begin mark", before ? quoted(before.word) : "", " and ", ...named("c", at), " give ", ...named("s", at), ". The most probable words:");
     source.forEach((_, j) => {
       const e = look.scores[j], score = scores.children[j].querySelector(".st-bar").style, weight = weights.children[j].querySelector(".st-bar").style;
       score.insetBlockStart = `${(100 * (reach[1] - Math.max(e, 0))) / all}%`;
@@ -234,10 +235,10 @@ function render({ model, el }) {
       const word = shown[i], chance = word === undefined ? 0 : (look.top[i]?.[1] ?? look.chance);
       button.hidden = word === undefined;
       button.setAttribute("aria-pressed", word === look.word);
-      button.replaceChildren(h("span", {}, label(word ?? "")), " ", h("span", { class: "st-chance" }, number(chance)));
+      button.replaceChildren(h("span", {}, label(word ?? "")), " ", h("span", { class: "st-chance" }, share(chance)));
       button.style.setProperty("--chance", `${100 * chance}%`);
     });
-    say(`Step ${at} of ${steps.length}. The largest weight, ${number(top)}, is on ${source[best]}. It says ${label(look.word)}, ${number(look.chance)}.`);
+    say(`Step ${at} of ${steps.length}. The largest weight, ${number(top)}, is on ${source[best]}. It says ${label(look.word)}, ${share(look.chance)}.`);
     keepInView(best);
   }
 
@@ -261,7 +262,8 @@ function render({ model, el }) {
     choices.forEach((button, i) => button.classList.toggle("st-yours", Boolean(forced[at]) && shown[i] === forced[at]));
     invite.replaceChildren(...(!chosen.length ? [h("b", {}, "Give it another word: "), "choose one in part 5, and go forward. Which rows of the map change?"]
       : last >= steps.length ? [`Your word at step ${last} is its last one.`]
-      : [`Your word at step ${last} leaves row ${last + 1} as it was: its weights come from `, ...named("s", last), ", which was ready before the word was chosen. From row ", String(last + 2), " on, weights can change; ", h("span", { class: "st-differs" }, "≠"), " marks rows whose weights are not those of its own way."]));
+      : [`Your word at step ${last} leaves row ${last + 1} as it was: its weights come from `, ...named("s", last), ", which was ready before the word was chosen.",
+        ...(last + 2 > steps.length ? [] : [` From row ${last + 2} on, weights can change; `, h("span", { class: "st-differs" }, "≠"), " marks rows whose weights are not those of its own way."])]));
   }
 
   const watching = new ResizeObserver(fit);

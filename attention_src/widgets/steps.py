@@ -9,6 +9,7 @@ import torch
 import traitlets
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from attention_src import plots
 from attention_src.bahdanau import Bahdanau
@@ -147,25 +148,21 @@ class Steps(Widget):
         return gold_cells(pair.target, self.said, pair.links)
 
     def still(self):
-        """Draw the step: its scores, its weights, the most probable words; and the map of all steps."""
+        """Draw the step: its scores, its weights, the most probable words; and the map of the steps so far."""
         steps, words = self.steps, self.sentence.split()
         at = min(self.at, len(steps))
-        look = steps[at - 1]
-        rows = [label(step.word) for step in steps]
         cell = min(0.6, 5.4 / len(words))  # inches
-        left = 0.085 * max(map(len, [*rows, "0 scores"])) + 0.35
-        heights = [0.25, 0.75, 0.75, 0.25, 0.25, 0.25 * len(steps)]
+        left = 0.085 * max(len("3 weights"), *(len(label(step.word)) for step in steps[:at])) + 0.2
+        heights = [0.22, 0.6, 0.6, 0.22, 0.22, 0.24 * at]
+        top, gap, width = 1.0, 0.16, max(left + cell * len(words) + 0.3, 4.6)
+        height = top + sum(heights) + gap * len(heights)
         with matplotlib.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
-            width, top = left + cell * len(words) + 0.2, 0.95
-            height = top + sum(heights) + 0.16 * len(heights) + 0.3
-            figure = Figure(figsize=(max(width, 4.6), height))
-            place = top
+            figure, place = Figure(figsize=(width, height)), top
             for part, size in enumerate(heights):
-                box = (left / figure.get_figwidth(), 1 - (place + size) / height)
-                axes = figure.add_axes((*box, cell * len(words) / figure.get_figwidth(), size / height))
-                draw_part(axes, part, look, steps, at, words, self.gold)
-                place += size + 0.16
-            shown = ", ".join(f"{label(word)} {chance:.2f}" for word, chance in look.top)
+                box = (left / width, 1 - (place + size) / height, cell * len(words) / width, size / height)
+                draw_part(figure.add_axes(box), part, steps[:at], steps, words, self.gold)
+                place += size + gap
+            shown = ", ".join(f"{label(word)} {chance:.3f}" for word, chance in steps[at - 1].top)
             figure.text(0.02, 1 - 0.2 / height, f"step {at} of {len(steps)}: {shown}", va="center")
         return figure
 
@@ -174,10 +171,10 @@ class Steps(Widget):
         steps = self.steps
         at = min(self.at, len(steps))
         look = steps[at - 1]
-        best = int(np.argmax(look.weights))
+        best = self.sentence.split()[int(np.argmax(look.weights))]
         return (
-            f'Step {at} of {len(steps)} in translating "{self.sentence}": the largest weight, {look.weights[best]:.2f}, '
-            f'is on "{self.sentence.split()[best]}", and the word said is "{label(look.word)}"'
+            f'Step {at} of {len(steps)} in translating "{self.sentence}": the largest weight, '
+            f'{max(look.weights):.2f}, is on "{best}", and the word said is "{label(look.word)}"'
         )
 
 
@@ -229,57 +226,56 @@ def label(word: str) -> str:
     return "(end)" if word == END else word
 
 
-STATE = LinearSegmentedColormap.from_list("state", [plots.LIGHT["key"], plots.LIGHT["paper"], plots.LIGHT["query"]])
+STATE = LinearSegmentedColormap.from_list("state", [plots.LIGHT[name] for name in ("key", "paper", "query")])
+PARTS = ("1 state", "2 scores", "3 weights", "4 mixture", "5 state", "")
 
 
-def draw_part(axes, part: int, look: Look, steps: Sequence[Look], at: int, words: Sequence[str], gold) -> None:
-    """Draw one of the five parts of a step, or the map below them (part 5)."""
-    colours, places, count = plots.LIGHT, np.arange(len(words)) + 0.5, len(words)
-    names = ["1 state", "2 scores", "3 weights", "4 mixture", "5 state"]
+def draw_part(axes, part: int, taken: Sequence[Look], steps: Sequence[Look], words: Sequence[str], gold) -> None:
+    """Draw one of the five parts of the last step taken, or the map of those taken."""
+    look, places = taken[-1], np.arange(len(words)) + 0.5
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)
-    axes.set(xlim=(0, count), xticks=[], yticks=[])
-    if part in (0, 3, 4):
-        strip = np.array([[look.before, None, None, look.context, look.after][part]]).round(6)
-        edges = np.linspace(0, count, strip.shape[1] + 1)
-        axes.pcolormesh(edges, [0, 1], strip, cmap=STATE, vmin=-1, vmax=1, edgecolors="face", linewidth=0.2)
-        axes.set_yticks([0.5], [names[part]])
-    elif part == 1:
-        reach = 1.25 * max(max(map(abs, step.scores)) for step in steps)
-        axes.bar(places, look.scores, width=0.5, color=colours["query"])
-        axes.axhline(0, color=colours["muted"], linewidth=0.8)
-        axes.set(ylim=(-reach, reach))
-        axes.set_yticks([0], [names[part]])
-        write_numbers(axes, places, look.scores, reach)
+    axes.set(xlim=(0, len(words)), xticks=[])
+    if part == 1:
+        scores = [score for step in steps for score in step.scores]
+        draw_bars(axes, places, look.scores, (min(0.0, *scores), max(0.0, *scores)), "muted")
     elif part == 2:
-        axes.bar(places, look.weights, width=0.5, color=colours["accent"])
-        axes.set(ylim=(0, 1.3))
-        axes.axhline(0, color=colours["muted"], linewidth=0.8)
-        axes.set_yticks([0.5], [names[part]])
-        write_numbers(axes, places, look.weights, 1.3)
+        draw_bars(axes, places, look.weights, (0.0, 1.0), "accent")
+    elif part == 5:
+        draw_map(axes, taken, gold)
     else:
-        rows = [label(step.word) for step in steps]
-        weights = np.array([step.weights for step in steps[:at]]).round(6)
-        axes.pcolormesh(weights, cmap=plots.WEIGHTS, vmin=0, vmax=1, edgecolors=colours["rule"], linewidth=0.5)
-        for row, column in sorted(gold):
-            if row < at:
-                box = (column + 0.08, row + 0.08), 0.84, 0.84
-                axes.add_patch(matplotlib.patches.Rectangle(*box, fill=False, ec=colours["ink"], lw=1.4))
-        axes.set_ylim(len(rows), 0)
-        axes.set_yticks(np.arange(at) + 0.5, rows[:at])
+        strip = np.array([{0: look.before, 3: look.context, 4: look.after}[part]]).round(6)
+        edges = np.linspace(0, len(words), strip.shape[1] + 1)
+        axes.pcolormesh(edges, [0, 1], strip, cmap=STATE, vmin=-1, vmax=1, edgecolors="face", linewidth=0.2)
+    if part < 5:
+        axes.set_yticks([sum(axes.get_ylim()) / 2], [PARTS[part]])
     if part == 0:
-        axes.set_xticks(places, words, rotation=45 if max(map(len, words)) > 4 else 0)
+        axes.set_xticks(places, words, rotation=45, ha="left", rotation_mode="anchor")
         axes.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, pad=3)
-        for text in axes.get_xticklabels():
-            text.set(ha="left", rotation_mode="anchor")
 
 
-def write_numbers(axes, places, numbers: Sequence[float], reach: float) -> None:
-    """Write each bar's number beyond its end, where there is room for numbers."""
-    if len(places) > 9:
-        return
-    for place, number in zip(places, numbers, strict=True):
+def draw_bars(axes, places, numbers: Sequence[float], reach: tuple[float, float], colour: str) -> None:
+    """Draw a bar from zero for each number, with the number beyond its end where there is room."""
+    numbers, room = np.array(numbers).round(6), 0.3 * (reach[1] - reach[0])
+    axes.bar(places, numbers, width=0.5, color=plots.LIGHT[colour])
+    axes.axhline(0, color=plots.LIGHT["muted"], linewidth=0.8)
+    axes.set_ylim(reach[0] - (room if reach[0] < 0 else 0), reach[1] + room)
+    for place, number in zip(places, numbers, strict=True) if len(places) <= 9 else ():
+        up = number >= 0
         text = f"{number:.2f}".replace("-", "−")
-        axes.text(place, number + 0.05 * reach * (1 if number >= 0 else -1), text, ha="center", fontsize=9)
-        axes.texts[-1].set_va("bottom" if number >= 0 else "top")
+        axes.text(
+            place, number + (0.1 if up else -0.1) * room, text, ha="center", va="bottom" if up else "top", fontsize=9
+        )
+
+
+def draw_map(axes, taken: Sequence[Look], gold) -> None:
+    """Draw the weights of the steps taken, a row for each, with the true links as outlines."""
+    weights = np.array([step.weights for step in taken]).round(6)
+    axes.pcolormesh(weights, cmap=plots.WEIGHTS, vmin=0, vmax=1, edgecolors=plots.LIGHT["rule"], linewidth=0.5)
+    for row, column in sorted(cell for cell in gold if cell[0] < len(taken)):
+        for colour, width in (("paper", 3.4), ("ink", 1.6)):  # an edge of paper, seen on the darkest cell too
+            box = Rectangle((column + 0.07, row + 0.07), 0.86, 0.86, fill=False, ec=plots.LIGHT[colour], lw=width)
+            axes.add_patch(box)
+    axes.set_ylim(len(taken), 0)
+    axes.set_yticks(np.arange(len(taken)) + 0.5, [label(step.word) for step in taken])
