@@ -11,11 +11,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.chapters import ROOT
-from tools import bench, book, browser, check, execute_notebooks, readme_picture, serve
+from tools import bench, bench_attention, book, browser, check, execute_notebooks, readme_picture, serve
 from tools.check import Stage, Tally
 
 # The browser
@@ -419,6 +420,21 @@ def test_benchmarks_are_found_and_timed():
     calls = []
     assert len(bench.seconds(lambda: calls.append(1), repeats=2)) == 2
     assert len(calls) == 3
+
+
+def test_ratios_are_found_and_judged(monkeypatch, capsys):
+    assert "attention: attend 1 query 8 keys" in bench.found(ROOT / "tools", "ratio_")
+    for limit, said, code in ((2.0, "1.50 ×  (at most 2)", 0), (1.25, "1.50 ×  (at most 1.25, TOO SLOW)", 1)):
+        ratios = {"one": lambda limit=limit: (1.5, limit)}
+        monkeypatch.setattr(bench, "found", lambda folder, prefix="bench_", r=ratios: r if prefix == "ratio_" else {})
+        assert bench.main() == code
+        assert said in capsys.readouterr().out
+
+
+def test_what_is_compared_with_plain_torch_gives_the_same():
+    query, key, value = (torch.randn(2, size, 5, requires_grad=True) for size in (3, 7, 7))
+    torch.testing.assert_close(bench_attention.ours(query, key, value), bench_attention.plain(query, key, value))
+    assert 0 < bench_attention.ratio(2, 3, 7, times=1) < 10  # `make bench` judges it; here it must only run
 
 
 def test_no_benchmarks_is_an_error(tmp_path, capsys):

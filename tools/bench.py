@@ -1,4 +1,8 @@
-"""Time every function ``bench_…`` of the files ``tools/bench_*.py``: once to warm up, then three times."""
+"""Time every function ``bench_…`` of the files ``tools/bench_*.py``: once to warm up, then three times.
+
+A function ``ratio_…`` compares two ways of doing one thing; it gives how many times as long the first takes, and the
+most that it may be.
+"""
 
 import importlib
 import statistics
@@ -10,16 +14,15 @@ from pathlib import Path
 REPEATS = 3
 
 
-def found(folder: Path) -> dict[str, Callable[[], None]]:
-    """The functions to time by their names, in the order in which the files define them."""
+def found(folder: Path, prefix: str = "bench_") -> dict[str, Callable]:
+    """The functions whose name begins with ``prefix`` by their names, in the order in which the files define them."""
     functions = {}
     for path in sorted(folder.glob("bench_*.py")):
         module = importlib.import_module(f"tools.{path.stem}")
         for name, thing in vars(module).items():
-            if name.startswith("bench_") and callable(thing):
-                functions[f"{path.stem.removeprefix('bench_')}: {name.removeprefix('bench_').replace('_', ' ')}"] = (
-                    thing
-                )
+            if name.startswith(prefix) and callable(thing):
+                said = name.removeprefix(prefix).replace("_", " ")
+                functions[f"{path.stem.removeprefix('bench_')}: {said}"] = thing
     return functions
 
 
@@ -35,15 +38,20 @@ def seconds(function: Callable[[], None], repeats: int = REPEATS) -> list[float]
 
 
 def main(folder: Path = Path(__file__).parent) -> int:
-    """Print the median and the range of each function."""
-    functions = found(folder)
-    if not functions:
+    """Print the median and the range of each function, and each ratio; give 1 if a ratio is over its limit."""
+    functions, ratios = found(folder), found(folder, "ratio_")
+    if not functions and not ratios:
         print(f"There is no function bench_… in {folder}/bench_*.py", file=sys.stderr)
         return 1
     for name, function in functions.items():
         times = seconds(function)
         print(f"{name:40} {statistics.median(times):8.3f} s  ({min(times):.3f} to {max(times):.3f})", flush=True)
-    return 0
+    slow = False
+    for name, function in ratios.items():
+        ratio, limit = function()
+        slow |= ratio > limit
+        print(f"{name:40} {ratio:8.2f} ×  (at most {limit:g}{', TOO SLOW' if ratio > limit else ''})", flush=True)
+    return int(slow)
 
 
 if __name__ == "__main__":
