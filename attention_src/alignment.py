@@ -26,11 +26,12 @@ def alignment_error_rate(
     sure: Sequence[AbstractSet[Link]],
     possible: Sequence[AbstractSet[Link]] | None = None,
 ) -> Agreement:
-    """Compare predicted links A with sure links S and possible links P: 1 - (|A∩S| + |A∩P|) / (|A| + |S|).
+    """Compare predicted links A with sure links S and possible links P: the error rate, precision and recall.
 
-    All sentences are counted together, so a long one counts for more. Sure links are possible ones too. Without
-    ``possible``, only the sure links are. Where nothing was predicted the precision is 1, and where nothing is sure the
-    recall is 1; if there is neither, the error is 0.
+    The error rate is 1 - (links in A and S + links in A and P) / (links in A + links in S). All sentences are counted
+    together, so a long one counts for more. Sure links are possible ones too; without ``possible``, only they are.
+    Where nothing was predicted the precision is 1, and where nothing is sure the recall is 1; if there is neither, the
+    error is 0.
 
     >>> alignment_error_rate([{(0, 0), (1, 2)}], [{(0, 0)}], [{(1, 1)}])
     Agreement(error=0.33333333333333337, precision=0.5, recall=1.0)

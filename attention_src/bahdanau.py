@@ -54,9 +54,9 @@ class Bahdanau(nn.Module):
     def encode(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> tuple[Memory, Float[Tensor, "batch hidden"]]:
-        """Read the source; give the memory, with the keys' half of the score done, and the first state s_0."""
+        """Read the source; give the memory and the first state s_0."""
         annotations, last = self.encoder(source, mask)
-        summary = last[:, -self.one_direction :]  # where the backward reading ends: at the first word
+        summary = last[:, -self.one_direction :]  # backwards, at the first word
         memory = Memory(self.score.prepare(annotations), annotations, mask, summary)
         return memory, torch.tanh(self.start(summary))
 
@@ -64,7 +64,7 @@ class Bahdanau(nn.Module):
     def look(
         self, state: Float[Tensor, "batch hidden"], memory: Memory
     ) -> tuple[Float[Tensor, "batch annotation"], Float[Tensor, "batch source"]]:
-        """Ask the memory with state s_{i-1}: give the context c_i and the weights alpha_i."""
+        """Ask with state s_{i-1}; give the context c_i and the weights."""
         scores = self.score.compare(state[:, None], memory.key)  # (batch, 1, source)
         context, weights = attend(scores, memory.value, memory.mask[:, None])
         return context[:, 0], weights[:, 0]
@@ -88,7 +88,7 @@ class Bahdanau(nn.Module):
         context: Float[Tensor, "batch annotation"],
         word: Float[Tensor, "batch width"],
     ) -> Float[Tensor, "batch vocab"]:
-        """Score all words of the vocabulary: a linear layer, the larger number of each pair, a linear layer."""
+        """Give the logits: linear, the larger number of each pair, linear."""
         pairs = self.pairs(torch.cat([state, context, word], dim=-1))
         return self.readout(pairs.unflatten(-1, (-1, 2)).amax(dim=-1))
 

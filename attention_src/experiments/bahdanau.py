@@ -47,6 +47,7 @@ SHORT = [3, 5]  # words of the shortest sentences
 BEAM = 5
 LEARNED = 1.0  # a loss at which a translator has learned something
 CURVE = 25  # steps that one point of a learning curve averages
+DRAWN = 4  # points of a learning curve that one mark of its picture averages
 COST = {"lengths": [10, 20, 30, 40, 50], "repeats": 15}
 SETTINGS = PROTOCOL | {
     "corpus": NAME,
@@ -353,7 +354,8 @@ def _by_length(score: str, ylabel: str, parts: dict[str, str]) -> Callable[[Resu
 
 def _curves(results: Results) -> Figure:
     tables = _series(results, "curve", {"search": "looks", "vector": "vector at every step"})
-    steps = [CURVE * (point + 1) for point in range(len(tables["looks"][0]))]
+    tables = {label: np.reshape(rows, (len(rows), -1, DRAWN)).mean(axis=2) for label, rows in tables.items()}
+    steps = [DRAWN * CURVE * (point + 1) for point in range(tables["looks"].shape[1])]
     return plots.lines_over_seeds(steps, tables, xlabel="training step", ylabel="loss")
 
 
