@@ -44,21 +44,22 @@ class Dot(Score):
 
     @checked
     def compare(
-        self, query: Float[Tensor, "*#batch q d"], prepared: Float[Tensor, "*#batch k e"]
+        self,
+        query: Float[Tensor, "*#batch q d"],
+        prepared: Float[Tensor, "*#batch k e"],
     ) -> Float[Tensor, "*#batch q k"]:
-        if query.shape[-1] != prepared.shape[-1]:
-            raise ValueError(
-                f"query and key must be equally wide to be multiplied, but are {query.shape[-1]} and "
-                f"{prepared.shape[-1]} wide; use Bilinear or Additive, which learn to compare different widths"
-            )
+        must_be_as_wide(query, prepared)
         return query @ prepared.mT
 
 
 class ScaledDot(Dot):
-    """q · k / √d, where d is the width: the scores do not grow with the width."""
+    """q · k / √d, with the width d: the scores do not grow with the width."""
 
     @checked
-    def prepare(self, key: Float[Tensor, "*batch k d"]) -> Float[Tensor, "*batch k d"]:
+    def prepare(
+        self,
+        key: Float[Tensor, "*batch k d"],
+    ) -> Float[Tensor, "*batch k d"]:
         return key / math.sqrt(key.shape[-1])
 
 
@@ -74,10 +75,11 @@ class Cosine(Dot):
 
 
 class Bilinear(Dot):
-    """q^T W k, with a matrix W of query_width rows and key_width columns that is learned.
+    """q^T W k: a matrix W of query_width rows and key_width columns is learned.
 
-    W is ``score.of_key.weight``. This is Luong's *general*, h_t^T W h_s, with the query on the left. Who writes
-    k^T W q, with the key on the left, means the transpose of this matrix.
+    W is ``score.of_key.weight``. This is Luong's *general*, h_t^T W h_s, with
+    the query on the left. Who writes k^T W q, with the key on the left, means
+    the transpose of this matrix.
     """
 
     def __init__(self, query_width: int, key_width: int):
@@ -86,7 +88,10 @@ class Bilinear(Dot):
         self.of_key = nn.Linear(key_width, query_width, bias=False)
 
     @checked
-    def prepare(self, key: Float[Tensor, "*batch k key_width"]) -> Float[Tensor, "*batch k query_width"]:
+    def prepare(
+        self,
+        key: Float[Tensor, "*batch k key_width"],
+    ) -> Float[Tensor, "*batch k query_width"]:
         return through(self.of_key, "key", key)
 
     def compare(self, query, prepared):
@@ -170,10 +175,11 @@ class Concat(Score):
 
 
 class Location(Score):
-    """W q: Luong's *location*, which scores places and never reads what stands there.
+    """W q: Luong's *location* scores places and never reads what stands there.
 
-    Row j of W (``score.of_place.weight``, of ``longest`` rows and query_width columns) scores place j. Of the keys only
-    their number counts; more keys than ``longest`` are refused, because there is no row for them.
+    Row j of W (``score.of_place.weight``, of ``longest`` rows and query_width
+    columns) scores place j. Of the keys only their number counts. More keys
+    than ``longest`` are refused, because there is no row for them.
     """
 
     def __init__(self, query_width: int, longest: int):
@@ -182,21 +188,23 @@ class Location(Score):
         self.of_place = nn.Linear(query_width, longest, bias=False)
 
     @checked
-    def prepare(self, key: Float[Tensor, "*batch k key_width"]) -> Float[Tensor, "*batch k 0"]:
-        if key.shape[-2] > self.of_place.out_features:
-            raise ValueError(
-                f"key has {key.shape[-2]} rows, but this score has learned only {self.of_place.out_features} places; "
-                "build it with a larger longest, or shorten the keys"
-            )
-        return key[..., :0]
+    def prepare(
+        self,
+        key: Float[Tensor, "*batch k key_width"],
+    ) -> Float[Tensor, "*batch k 0"]:
+        must_have_places(key, self.of_place.out_features)
+        return key[..., :0]  # nothing but how many keys there are
 
     @checked
     def compare(
-        self, query: Float[Tensor, "*#batch q query_width"], prepared: Float[Tensor, "*#batch k 0"]
+        self,
+        query: Float[Tensor, "*#batch q query_width"],
+        prepared: Float[Tensor, "*#batch k 0"],
     ) -> Float[Tensor, "*#batch q k"]:
         has_width("query", query, self.of_place.in_features)
         scores = query @ self.of_place.weight[: prepared.shape[-2]].T
-        return scores.expand(*torch.broadcast_shapes(query.shape[:-2], prepared.shape[:-2]), *scores.shape[-2:])
+        batch = torch.broadcast_shapes(query.shape[:-2], prepared.shape[:-2])
+        return scores.expand(*batch, *scores.shape[-2:])
 
 
 def unit(vectors: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch n d"]:
@@ -206,9 +214,9 @@ def unit(vectors: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch n d"]:
 
 
 def bend_and_add(query: Tensor, key: Tensor, out: nn.Linear) -> Tensor:
-    """v^T tanh(query + key) for each pair: (…, Q, hidden) and (…, K, hidden) give (…, Q, K)."""
-    pairs = query[..., :, None, :] + key[..., None, :, :]  # the one tensor of Q x K x hidden; tanh writes into it
-    return out(pairs.tanh_())[..., 0]
+    """v^T tanh(query + key): (…, Q, hidden) and (…, K, hidden) give (…, Q, K)."""
+    pairs = query[..., :, None, :] + key[..., None, :, :]
+    return out(pairs.tanh_())[..., 0]  # written over the sum: one large tensor
 
 
 def through(layer: nn.Linear, name: str, vectors: Tensor) -> Tensor:
@@ -229,3 +237,21 @@ def at_least_one(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, but is {size}")
+
+
+def must_be_as_wide(query: Tensor, key: Tensor) -> None:
+    """Refuse to multiply vectors of different widths."""
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            f"query and key must be equally wide to be multiplied, but are {query.shape[-1]} and {key.shape[-1]} wide; "
+            "use Bilinear or Additive, which learn to compare different widths"
+        )
+
+
+def must_have_places(key: Tensor, longest: int) -> None:
+    """Refuse more keys than there are places."""
+    if key.shape[-2] > longest:
+        raise ValueError(
+            f"key has {key.shape[-2]} rows, but this score has learned only {longest} places; "
+            "build it with a larger longest, or shorten the keys"
+        )

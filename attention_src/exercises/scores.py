@@ -20,14 +20,26 @@ def bilinear(query: Tensor, key: Tensor, W: Tensor) -> Tensor:
     return query @ W @ key.mT
 
 
-def additive(query: Tensor, key: Tensor, W: Tensor, U: Tensor, v: Tensor) -> Tensor:
-    """Score (Q, Dq) with (K, Dk) by v^T tanh(W q + U k); W (hidden, Dq), U (hidden, Dk), v (hidden,): (Q, K)."""
+def additive(
+    query: Tensor,
+    key: Tensor,
+    W: Tensor,
+    U: Tensor,
+    v: Tensor,
+) -> Tensor:
+    """Score (Q, Dq) with (K, Dk) by v^T tanh(W q + U k): (Q, K).
+
+    W is (hidden, Dq), U is (hidden, Dk), v is (hidden,).
+    """
     pairs = (query @ W.mT)[:, None, :] + (key @ U.mT)[None, :, :]
     return torch.tanh(pairs) @ v
 
 
 def concat(query: Tensor, key: Tensor, W: Tensor, v: Tensor) -> Tensor:
-    """Score (Q, Dq) with (K, Dk) by v^T tanh(W [q; k]), W of shape (hidden, Dq + Dk), without any pair: (Q, K)."""
+    """Score (Q, Dq) with (K, Dk) by v^T tanh(W [q; k]), no pair built: (Q, K).
+
+    W is (hidden, Dq + Dk), v is (hidden,).
+    """
     left, right = W[:, : query.shape[-1]], W[:, query.shape[-1] :]
     return additive(query, key, left, right, v)
 
