@@ -108,7 +108,7 @@ function render({ model, el }) {
       h("span", { class: "pl-control pl-grow" }, h("label", { for: slider.id }, "Temperature "), warmth,
         h("span", { class: "pl-range" }, h("span", { class: "pl-end" }, "choose"), slider, h("span", { class: "pl-end" }, "average")))),
     h("div", { class: "pl-both" }, h("div", { class: "pl-left" }, plane, h("p", { class: "pl-legend" }, h("span", { class: "pl-ink-query" }, "query"), " · ", h("span", { class: "pl-ink-key" }, "keys"),
-      ", larger with more weight · ", h("span", { class: "pl-ink-value" }, "◆ mixture"), " · thin lines: equal score")),
+      ", larger with more weight · ", h("span", { class: "pl-ink-value" }, "◆ mixture"), " · ✕ mean of the draws · thin lines: equal score")),
       h("div", { class: "pl-right" }, table, message, h("div", { class: "pl-draws", role: "group", "aria-label": "Draw keys at random by their weights" }, "Draw at random ", ...draws))));
   const say = speaker(el);
 
