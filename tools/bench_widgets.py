@@ -4,8 +4,9 @@ import atexit
 import contextlib
 from functools import cache
 
-from attention_src.experiments import bottleneck
+from attention_src.experiments import bahdanau, bottleneck
 from attention_src.widgets import base
+from attention_src.widgets.steps import Steps
 from attention_src.widgets.translator import Translator
 from tests.browser import SITE, chromium
 
@@ -68,4 +69,43 @@ def bench_100_moves_of_a_control() -> None:
             }
         }""",
         [FIGURE, TIMES],
+    )
+
+
+@cache
+def stepping():
+    """The page of chapter 05 with its widget at a sentence of 32 words, and a step of its model in ``window.looked``."""
+    page = browser().new_page()
+    page.goto((SITE / "book" / "05_bahdanau.html").as_uri() + "#widget-steps")
+    page.wait_for_selector("#widget-steps[data-live]")
+    page.fill("#widget-steps input[type=text]", " ".join(["the black cat sleeps and"] * 6 + ["i sleep"]))
+    assert page.locator("#widget-steps .st-weights li").count() == 32
+    widget = Steps(**bahdanau.widget())
+    page.evaluate(
+        """async ([text, weights, kind]) => {
+            const all = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+            window.looked = all.translator(all.unpack(weights), kind)(Array.from({ length: 32 }, (_, i) => 4 + i));
+        }""",
+        [base.script("steps"), widget.weights, widget.kind],
+    )
+    return page
+
+
+def bench_100_steps_that_look_first() -> None:
+    """One step of the translator of chapter 05, over 32 source words."""
+    stepping().evaluate("n => { for (let i = 0; i < n; i++) looked.step(5, looked.state); }", TIMES)
+
+
+def bench_100_moves_to_another_step() -> None:
+    """Each move shows another step of the translation of 32 words, and lays out the page."""
+    stepping().evaluate(
+        """n => {
+            const slider = document.querySelector("#widget-steps input[type=range]");
+            for (let i = 0; i < n; i++) {
+                slider.value = 3 + (i % 2);
+                slider.dispatchEvent(new Event("input"));
+                slider.getBoundingClientRect();
+            }
+        }""",
+        TIMES,
     )
