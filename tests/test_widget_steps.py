@@ -700,6 +700,31 @@ def test_without_javascript_the_picture_and_one_sentence_remain(browser, address
         assert figure.locator(".wa-note").inner_text() == "This is a still picture. The live figure needs JavaScript."
 
 
+# --- the book --------------------------------------------------------------------------------------------------------
+
+
+def test_the_chapters_page_runs_the_trained_model(browser, site):
+    widget = trained()
+    still = {"reduced_motion": "reduce", "quiet": False}  # tests of the site watch what its pages load
+    with opened(browser, f"{site}book/05_bahdanau.html#widget-steps", LIVE, **still) as page:
+        same_step(page, widget)
+        page.get_by_role("button", name="First step").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        widget.at = 2
+        same_step(page, widget)
+        part(page, ".st-tops button").nth(1).click()
+        widget.forced = {2: widget.steps[1].top[1][0]}
+        same_step(page, widget)
+        part(page, ".st-lines button").last.click()
+        widget.at = len(widget.steps)
+        same_step(page, widget)
+        part(page, ".st-examples button").nth(1).click()
+        widget.sentence = widget.examples[1]
+        same_step(page, widget)
+        check_access(page)
+
+
 # --- time ------------------------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ def bench_100_moves_of_a_control() -> None:
 
 @cache
 def stepping():
-    """The page of chapter 05 with its widget at a sentence of 32 words, and a step of its model in ``window.looked``."""
+    """The page of chapter 05, its widget at a sentence of 32 words, and a step of its model in ``window.looked``."""
     page = browser().new_page()
     page.goto((SITE / "book" / "05_bahdanau.html").as_uri() + "#widget-steps")
     page.wait_for_selector("#widget-steps[data-live]")
