@@ -105,7 +105,7 @@ def watch(page: Page) -> Record:
 def settle(page: Page) -> None:
     """Wait until the page is loaded, its letters are there and its equations are set."""
     page.wait_for_load_state("load")
-    page.evaluate("async () => { await document.fonts.ready; await window.MathJax?.startup?.promise; }")
+    page.evaluate("async () => { await document.fonts.ready; await window.equations; }")
 
 
 @contextlib.contextmanager

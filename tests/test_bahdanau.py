@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -140,9 +142,9 @@ def test_state_and_context_change_at_every_step():
     """The decoder's state is computed anew for each word, not once for the whole answer."""
     model, (source, mask, given) = build(), example()
     states, weights = states_and_weights(model, source, mask, model.embed(given))
-    for earlier, later in zip(states, states[1:], strict=False):
+    for earlier, later in pairwise(states):
         assert (earlier - later).abs().amax(dim=1).gt(1e-4).all()
-    for earlier, later in zip(weights, weights[1:], strict=False):
+    for earlier, later in pairwise(weights):
         assert (earlier - later).abs().amax(dim=1).gt(1e-6).all()
 
 

@@ -28,7 +28,7 @@ from attention_src.decoding import Marks, greedy
 from attention_src.experiments import bottleneck
 from attention_src.widgets import base
 from attention_src.widgets.translator import Translator, compare, rounded
-from tests.browser import PHONE, ROOT, javascript, opened, serve, watch
+from tests.browser import PHONE, ROOT, javascript, opened, serve, settle, watch
 from tests.test_widgets import ENGLISH, GROWTH, model, translator
 
 LIVE = "#widget-translator"
@@ -784,6 +784,27 @@ def test_the_chapters_pages_run_the_trained_model(browser, site, name):
         part(page, "input[type=range]").fill("1")
         assert part(page, "input[type=text]").input_value() == widget.growth[0]
         check_access(page)
+
+
+def test_equations_come_after_the_widget_that_the_address_names(browser, site):
+    with opened(browser, f"{site}book/02_bottleneck.html#widget-translator", LIVE, quiet=False) as page:
+        settle(page)
+        live, equations = page.evaluate(
+            """() => [performance.getEntriesByName("live:widget-translator")[0],
+                performance.getEntriesByType("resource").find(entry => entry.name.includes("tex-chtml.js"))
+            ].map(entry => entry.startTime)"""
+        )
+        assert live < equations
+        assert page.locator("mjx-container").count() > 20
+
+
+def test_equations_are_set_on_a_page_whose_widgets_cannot_start(browser, site):
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.route("**/host.js*", lambda route: route.abort())
+        page.goto(f"{site}book/02_bottleneck.html#widget-translator")
+        settle(page)
+        assert page.locator("mjx-container").count() > 20
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

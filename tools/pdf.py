@@ -29,7 +29,7 @@ FOOTER = (
 def wait_for_everything(page: Page) -> None:
     """Wait for fonts, equations and every picture: what is not there yet would be missing on paper."""
     page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("() => !window.MathJax || window.MathJax.startup?.promise?.then(() => true)")
+    page.evaluate("() => window.equations")
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
     page.evaluate("() => document.fonts.ready.then(() => true)")
 

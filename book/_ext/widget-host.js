@@ -96,7 +96,5 @@
     addEventListener("hashchange", follow);
     (await follow())?.scrollIntoView();
   }
-  // Equations are set after the widget that the address names (house.py): setting them takes longer than all of a widget.
-  const parsed = document.readyState !== "loading" || new Promise(done => document.addEventListener("readystatechange", done, { once: true }));
-  window.weighing.begun = Promise.resolve(parsed).then(begin); // deferred scripts come later
+  window.weighing.begun = begin(); // house.js sets the equations after it: that takes longer than all of a widget
 })();

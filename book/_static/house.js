@@ -3,11 +3,17 @@
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
-  // Equations wait for the widget that the address names: to set them takes longer than to start it.
-  if (window.MathJax) {
-    const widgetStarted = () => Promise.resolve(window.weighing?.begun);
-    MathJax.startup = { pageReady: () => widgetStarted().then(() => MathJax.startup.defaultPageReady()) };
-  }
+  // Equations wait for the widget that the address names: to load and to set them takes longer than to start it.
+  const equations = () => new Promise((done) => {
+    const held = document.querySelector("script[data-equations]");
+    if (!held) return done();
+    const script = document.createElement("script");
+    script.onload = () => MathJax.startup.promise.then(done);
+    script.onerror = done;
+    script.src = held.src;
+    document.head.append(script);
+  });
+  window.equations = Promise.resolve(window.weighing?.begun).catch(() => {}).then(equations);
 
   function showMode(mode) {
     root.dataset.mode = mode;
@@ -60,7 +66,7 @@
     addEventListener("load", () => {
       scrollers();
       document.fonts?.ready.then(scrollers);
-      window.MathJax?.startup?.promise?.then(scrollers);
+      window.equations.then(scrollers);
     });
     for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", scrollers);
   }
