@@ -243,6 +243,37 @@ def test_a_gru_cell_is_pytorchs(maths):
     np.testing.assert_allclose(found, module["c"](x, state).detach(), **CLOSE)
 
 
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+def test_a_layer_norm_is_pytorchs(maths, eps):
+    module = torch.nn.ModuleDict({"n": torch.nn.LayerNorm(7, eps=eps)})
+    torch.manual_seed(7)
+    torch.nn.init.normal_(module["n"].weight)
+    torch.nn.init.normal_(module["n"].bias)
+    module, packed = travel(module)
+    for x in (numbers(7), torch.full((7,), 3.0).double(), 1e4 * numbers(7)):
+        found = maths("(w, x, eps) => all.layerNorm(all.unpack(w), 'n', x, eps)", packed, x.tolist(), eps)
+        np.testing.assert_allclose(found, module["n"](x).detach(), **CLOSE)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_with_heads_is_pytorchs(maths, heads, masked):
+    """PyTorch's own layer; the page gets rows that its projections have made already."""
+    torch.manual_seed(heads)
+    layer = torch.nn.MultiheadAttention(8, heads, batch_first=True).double()
+    query, key, value = numbers(1, 3, 8), numbers(1, 5, 8), -numbers(1, 5, 8)
+    allowed = torch.rand(3, 5, generator=torch.Generator().manual_seed(9)) < 0.6
+    allowed[:, 0] = True
+    mask = allowed if masked else torch.ones(3, 5, dtype=torch.bool)
+    context, weights = layer(query, key, value, attn_mask=~mask, average_attn_weights=False)
+    projections = zip(layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3), (query, key, value), strict=True)
+    rows = [torch.nn.functional.linear(x, weight, bias)[0].tolist() for weight, bias, x in projections]
+    found = maths("(q, k, v, n, m) => all.multiHead(q, k, v, n, m)", *rows, heads, mask.tolist() if masked else None)
+    np.testing.assert_allclose(found["weights"], weights[0].detach(), **CLOSE)
+    mixed = torch.tensor(found["context"], dtype=torch.float64)
+    np.testing.assert_allclose(layer.out_proj(mixed).detach(), context[0].detach(), **CLOSE)
+
+
 @pytest.mark.parametrize("kind", [FirstStateOnly, VectorEveryStep, LookBack])
 @pytest.mark.parametrize("length", [1, 3, 60])
 def test_every_step_of_a_translator_is_pythons(maths, kind, length):

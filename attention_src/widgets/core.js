@@ -114,6 +114,24 @@ export function gru(model, name, inputs) {
   return { states: there.states.map((s, i) => join(s, back.states[i])), last: join(there.last, back.last) };
 }
 
+// nn.LayerNorm: the numbers of x with mean 0 and variance 1, then scaled and moved.
+export function layerNorm(model, name, x, eps = 1e-5) {
+  const mean = x.reduce((a, b) => a + b, 0) / x.length, spread = x.reduce((a, b) => a + (b - mean) ** 2, 0) / x.length;
+  const { data: scale } = model[`${name}.weight`], move = model[`${name}.bias`]?.data, by = 1 / Math.sqrt(spread + eps);
+  return Float64Array.from(x, (a, i) => (a - mean) * by * scale[i] + (move ? move[i] : 0));
+}
+
+// Attention with several heads, on rows that are projected already: each head has its own slice of every row, and scaled dot
+// products. The contexts of the heads stand side by side; weights[head] has one row for each query.
+export function multiHead(queries, keys, values, heads, mask) {
+  const slice = (rows, head) => rows.map(row => row.slice((head * row.length) / heads, ((head + 1) * row.length) / heads));
+  const looks = Array.from({ length: heads }, (_, head) => {
+    const k = slice(keys, head), scores = slice(queries, head).map(q => k.map(key => dot(q, key) / Math.sqrt(q.length)));
+    return attend(scores, slice(values, head), mask);
+  });
+  return { weights: looks.map(look => look.weights), context: queries.map((_, i) => join(...looks.map(look => look.context[i]))) };
+}
+
 // Say the most probable word until the end mark or `longest` words; step(token, state) gives { logits, state, … }.
 export function greedy(step, state, { begin, end, longest }) {
   const tokens = [], steps = [];
