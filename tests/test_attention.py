@@ -139,6 +139,13 @@ def test_query_with_nothing_to_see_is_zero_and_trainable():
     assert scores.grad[0].ne(0).any()
 
 
+def test_no_nan_appears_even_on_the_way():  # with minus infinity it would, and be hidden by the zeros that follow
+    scores = draw(Q, K).requires_grad_()
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        weigh(scores, torch.zeros(Q, K, dtype=torch.bool)).sum().backward()
+    assert scores.grad.eq(0).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_an_empty_sentence_gives_zeros_in_every_type(dtype):
     scores = draw(B, Q, K, dtype=dtype) * 1e4
@@ -227,8 +234,9 @@ def test_wrong_values_are_refused_by_name():
 
 
 def test_a_very_low_score_still_beats_a_forbidden_key():
-    weights = weigh(torch.tensor([[-1e6, 0.0]]), torch.tensor([[True, False]]))
-    assert_close(weights, torch.tensor([[1.0, 0.0]]))
+    for score in (-1e6, -2e9):  # the second is below the minus a billion that many programs write for a mask
+        weights = weigh(torch.tensor([[score, 0.0]]), torch.tensor([[True, False]]))
+        assert_close(weights, torch.tensor([[1.0, 0.0]]))
 
 
 @pytest.mark.parametrize(
