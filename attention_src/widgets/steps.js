@@ -46,6 +46,7 @@ export function goldCells(truth, said, links) {
 
 const number = (x, digits = 2) => { const text = x.toFixed(digits); return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−"); };
 const share = p => (p >= 0.0005 ? number(p, 3) : "<0.001");
+const renew = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const label = word => (word === END ? "(end)" : word);
 const named = (name, i) => [h("i", {}, name), h("sub", {}, i)];
 const quoted = word => h("b", { lang: "fr" }, label(word));
@@ -53,19 +54,21 @@ const quoted = word => h("b", { lang: "fr" }, label(word));
 // A strip of small cells, one for each number from -1 to 1: colour and height say the sign, strength says the size.
 function strip() {
   const svg = s("svg", { class: "st-strip", role: "img", preserveAspectRatio: "none" });
+  let cells = []; // what is drawn now: only what changes is drawn again
   return {
     svg,
     show(values, name) {
       const n = values.length, mean = values.reduce((a, b) => a + b, 0) / n;
-      if (svg.childElementCount !== n) {
+      if (cells.length !== n) {
         svg.setAttribute("viewBox", `0 0 ${10 * n} 20`);
-        svg.replaceChildren(...Array.from(values, (_, i) => s("rect", { x: 10 * i, width: 9, height: 14 })));
+        cells = Array.from(values, (_, i) => ({ node: s("rect", { x: 10 * i, width: 9, height: 14 }) }));
+        svg.replaceChildren(...cells.map(cell => cell.node));
       }
       values.forEach((value, i) => {
-        const cell = svg.children[i];
-        cell.setAttribute("class", value < 0 ? "st-minus" : "st-plus");
-        cell.setAttribute("y", value < 0 ? 6 : 0);
-        cell.setAttribute("fill-opacity", Math.min(1, 0.06 + 0.94 * Math.abs(value)).toFixed(3));
+        const cell = cells[i], sign = value < 0 ? "st-minus" : "st-plus", strength = Math.min(1, 0.06 + 0.94 * Math.abs(value)).toFixed(2);
+        if (cell.sign !== sign) { cell.node.setAttribute("class", sign); cell.node.setAttribute("y", value < 0 ? 6 : 0); }
+        if (cell.strength !== strength) cell.node.setAttribute("fill-opacity", strength);
+        Object.assign(cell, { sign, strength });
       });
       svg.setAttribute("aria-label", `${name}: ${n} numbers from ${number(Math.min(...values))} to ${number(Math.max(...values))}, on average ${number(mean)}`);
     },
@@ -111,7 +114,7 @@ function render({ model, el }) {
   frame(el, "Translate a sentence step by step");
   el.append(...writing.parts, examples, work);
   const say = speaker(el), settle = roving(lines);
-  for (const [from, to] of [[looking, map], [map, looking]]) from.addEventListener("scroll", () => { if (to.scrollLeft !== from.scrollLeft) to.scrollLeft = from.scrollLeft; });
+  for (const [from, to] of [[looking, map], [map, looking]]) from.addEventListener("scroll", () => { scrolled = from.scrollLeft; if (to.scrollLeft !== from.scrollLeft) to.scrollLeft = from.scrollLeft; });
   bar.addEventListener("keydown", event => {
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 1, End: steps.length }[event.key];
     if (to === undefined || !moves.includes(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -132,7 +135,7 @@ function render({ model, el }) {
   }
 
   // -- what is shown
-  let steps = [], at = 1, source = [], key = "", shown = [], own = [], reach = 1;
+  let steps = [], at = 1, source = [], cells = [], key = "", shown = [], own = [], reach = 1, layout = {}, scrolled = 0;
   const draw = () => writing.show(get("sentence"));
 
   function broken(message) {
@@ -162,6 +165,9 @@ function render({ model, el }) {
     for (const line of [words, mapWords]) line.replaceChildren(...source.map(word => h("span", {}, h("span", {}, word))));
     for (const list of [scores, weights])
       list.replaceChildren(...source.map(word => h("li", {}, h("span", { class: "st-plot" }, h("span", { class: "st-bar" })), h("span", { class: "wa-spoken" }, `${word}: `), h("span", { class: "st-value" }))));
+    cells = source.map((_, j) => ({
+      score: scores.children[j].lastChild, scoreBar: scores.children[j].firstChild.firstChild.style, weight: weights.children[j].lastChild,
+      weightBar: weights.children[j].firstChild.firstChild.style, shaded: [words.children[j], mapWords.children[j]], most: [weights.children[j], words.children[j], mapWords.children[j]] }));
     scores.style.setProperty("--zero", `${(100 * reach[1]) / (reach[0] + reach[1])}%`);
   }
 
@@ -189,17 +195,18 @@ function render({ model, el }) {
     work.classList.toggle("st-turned", 7.6 * longest + 6 > column);
     work.classList.toggle("st-tight", column < 28);
     work.classList.toggle("st-close", column < 38);
-    if (gutter + n * column > width + 1) looking.tabIndex = 0; else looking.removeAttribute("tabindex");
+    layout = { gutter, column, room: width - gutter, wide: gutter + n * column > width + 1 };
+    if (layout.wide) looking.tabIndex = 0; else looking.removeAttribute("tabindex");
     figures();
   }
 
   function figures() {
     const look = steps[at - 1];
     if (!look) return;
-    const digits = work.classList.contains("st-close") && !work.classList.contains("st-tight") ? 1 : 2;
+    const digits = layout.column >= 28 && layout.column < 38 ? 1 : 2;
     source.forEach((_, j) => {
-      scores.children[j].lastChild.textContent = number(look.scores[j], digits);
-      weights.children[j].lastChild.textContent = number(look.weights[j]);
+      renew(cells[j].score, number(look.scores[j], digits));
+      renew(cells[j].weight, number(look.weights[j]));
     });
   }
 
@@ -218,15 +225,12 @@ function render({ model, el }) {
     notes.context.replaceChildren(...named("c", at), ": what the encoder wrote at each source word, mixed by these weights");
     notes.after.replaceChildren(...named("s", at - 1), ", ", before ? "the word " : "the begin mark", before ? quoted(before.word) : "", " and ", ...named("c", at), " give ", ...named("s", at), ". The most probable words:");
     source.forEach((_, j) => {
-      const e = look.scores[j], score = scores.children[j].querySelector(".st-bar").style, weight = weights.children[j].querySelector(".st-bar").style;
-      score.insetBlockStart = `${(100 * (reach[1] - Math.max(e, 0))) / all}%`;
-      score.blockSize = `${(100 * Math.abs(e)) / all}%`;
-      weight.blockSize = `${100 * look.weights[j]}%`;
-      weights.children[j].classList.toggle("st-most", j === best);
-      for (const line of [words, mapWords]) {
-        line.children[j].style.background = weightColour(look.weights[j] / 2); // half the scale, so that ink can be read on it
-        line.children[j].classList.toggle("st-most", j === best);
-      }
+      const e = look.scores[j], { scoreBar, weightBar, shaded, most } = cells[j];
+      scoreBar.transform = `translateY(${((100 * (reach[1] - Math.max(e, 0))) / all).toFixed(1)}%) scaleY(${Math.max(0.02, Math.abs(e) / all).toFixed(3)})`;
+      weightBar.transform = `scaleY(${Math.max(0.02, look.weights[j]).toFixed(3)})`; // moved without a new layout
+      const shade = weightColour(Math.round(50 * look.weights[j]) / 100); // half the scale, so that ink can be read on it
+      for (const node of shaded) if (node.dataset.shade !== shade) { node.style.background = shade; node.dataset.shade = shade; }
+      for (const node of most) node.classList.toggle("st-most", j === best);
     });
     figures();
     shown = look.top.map(([word]) => word);
@@ -242,11 +246,9 @@ function render({ model, el }) {
     keepInView(best);
   }
 
-  function keepInView(column) { // of long sentences, the word that is looked at
-    const size = parseFloat(work.style.getPropertyValue("--column")), gutter = parseFloat(work.style.getPropertyValue("--gutter"));
-    if (!looking.hasAttribute("tabindex")) return;
-    const left = column * size, room = looking.clientWidth - gutter;
-    if (left < looking.scrollLeft || left + size > looking.scrollLeft + room) looking.scrollLeft = left - room / 2;
+  function keepInView(place) { // of long sentences, the word that is looked at
+    const { column, room, wide } = layout, left = place * column;
+    if (wide && (left < scrolled || left + column > scrolled + room)) looking.scrollLeft = left - room / 2;
   }
 
   function showMap(forced) {
