@@ -64,6 +64,7 @@ def test_what_is_unpacked_is_what_was_packed_rounded_to_float16():
     for name, tensor in tensors.items():
         assert unpacked[name].dtype == np.float32
         np.testing.assert_array_equal(unpacked[name], tensor.half().float().numpy())
+    assert base.unpack(base.pack({})) == {}
 
 
 def test_a_model_of_the_largest_size_fits_and_one_more_number_does_not():

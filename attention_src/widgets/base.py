@@ -73,7 +73,7 @@ def unpack(weights: Mapping) -> dict[str, np.ndarray]:
     sizes = [int(np.prod(shape)) for _, shape in weights["tensors"]]
     if sum(sizes) != flat.size:
         raise ValueError(f"weights must hold {sum(sizes)} numbers for the shapes they name; they hold {flat.size}")
-    pieces = np.split(flat, np.cumsum(sizes)[:-1])
+    pieces = np.split(flat, np.cumsum(sizes))[:-1]
     return {name: piece.reshape(shape) for (name, shape), piece in zip(weights["tensors"], pieces, strict=True)}
 
 
