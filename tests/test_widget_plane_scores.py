@@ -77,7 +77,7 @@ def test_the_keyboard_chooses_a_score_and_moves_a_key(browser, site):
 def test_a_key_between_two_others_wins_under_the_hill_and_not_under_the_dot_product(browser, site):
     line = "points=[[0,0],[1,1.9],[2,3]]"
     for name, best in (("dot product", 3), ("additive (a hill)", 2)):
-        address = f"{site}{PAGE}{LIVE}?{line}&score=%22{name.replace(' ', '%20')}%22"
+        address = f"{site}{PAGE}{LIVE}?{line}&score={name.replace(' ', '%20')}"
         with opened(browser, address, LIVE, quiet=False) as page:
             weights = column(page, 2)
             assert weights.index(max(weights)) + 1 == best
