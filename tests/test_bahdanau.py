@@ -170,6 +170,14 @@ def test_the_words_depend_on_what_is_looked_at():
     assert (before.logits - after.logits).abs().amax(dim=1).gt(1e-4).all()
 
 
+def test_the_gradient_goes_back_through_all_steps():
+    """What is said last teaches the first word and the encoder: no state is cut off on its way."""
+    model, (source, mask, given) = build(), example()
+    model(source, mask, given)[0, -1].sum().backward()
+    assert model.embed.weight.grad[given[0]].abs().amax(dim=1).gt(0).all()
+    assert model.encoder.embed.weight.grad[source[0]].abs().amax(dim=1).gt(0).all()
+
+
 def test_padding_changes_nothing():
     model, (source, mask, given) = build(), example()
     wide = torch.cat([source, torch.full((B, 2), 12)], dim=1)

@@ -226,6 +226,14 @@ def test_feeding_gives_the_next_step_what_was_seen():
         assert bool((before - after).abs().amax().gt(1e-4)) == feeding
 
 
+def test_the_gradient_goes_back_through_all_steps():
+    """What is said last teaches the first word and the encoder: no state is cut off on its way."""
+    model, (source, mask, given) = build(), example()
+    model(source, mask, given)[0, -1].sum().backward()
+    assert model.embed.weight.grad[given[0]].abs().amax(dim=1).gt(0).all()
+    assert model.encoder.embed.weight.grad[source[0]].abs().amax(dim=1).gt(0).all()
+
+
 @pytest.mark.parametrize(("score", "focus"), GRID)
 def test_padding_changes_nothing(score, focus):
     model, (source, mask, given) = build(score, focus), example()
