@@ -172,8 +172,8 @@ class KernelRegression(nn.Module):
 class Reader(nn.Module):
     """Read a passage and a question; answer with one of a list.
 
-    Two bidirectional GRUs, one for the passage and one for the question. The question's last states are the query, the
-    passage's states are keys and values. A layer of tanh reads the mixture beside the question.
+    One bidirectional GRU reads both. The question's last states are the query, the passage's states are keys and
+    values. The answer is linear in the mixture, the question, and the product of both, number by number.
 
     :param words: size of the vocabulary of passages and questions
     :param answers: how many answers there are to choose from; 1 where each option is judged alone
@@ -182,15 +182,14 @@ class Reader(nn.Module):
     :param looks: False takes the plain mean of the passage instead
     """
 
-    def __init__(self, words: int, answers: int, width: int = 24, hidden: int = 48, looks: bool = True):
+    def __init__(self, words: int, answers: int, width: int = 32, hidden: int = 48, looks: bool = True):
         super().__init__()
         at_least_one(words=words, answers=answers, width=width, hidden=hidden)
-        self.passage = Encoder(words, width, hidden, both_ways=True)
-        self.question = Encoder(words, width, hidden, both_ways=True)
+        self.encoder = Encoder(words, width, hidden, both_ways=True)
         self.score = Bilinear(hidden, hidden)
+        nn.init.eye_(self.score.of_key.weight)  # training starts from the dot product
         self.looks = looks
-        self.think = nn.Linear(2 * hidden, hidden)
-        self.answer = nn.Linear(hidden, answers)
+        self.answer = nn.Linear(3 * hidden, answers)
 
     @checked
     def forward(
@@ -201,11 +200,23 @@ class Reader(nn.Module):
         question_mask: Bool[Tensor, "batch length"],
     ) -> tuple[Float[Tensor, "batch answers"], Float[Tensor, "batch k"]]:
         """Give the logits of the answers, and the weights of the words."""
-        states, _ = self.passage(passage, passage_mask)
-        _, asked = self.question(question, question_mask)
+        states, _ = self.encoder(passage, passage_mask)
+        return self.find(states, passage_mask, question, question_mask)
+
+    @checked
+    def find(
+        self,
+        states: Float[Tensor, "batch k hidden"],
+        mask: Bool[Tensor, "batch k"],
+        question: Int[Tensor, "batch length"],
+        question_mask: Bool[Tensor, "batch length"],
+    ) -> tuple[Float[Tensor, "batch answers"], Float[Tensor, "batch k"]]:
+        """Ask a passage that has been read."""
+        _, asked = self.encoder(question, question_mask)  # (batch, hidden)
         scores = self.score(asked[:, None], states)  # (batch, 1, k)
         if not self.looks:
             scores = torch.zeros_like(scores)  # every word alike
-        found, weights = attend(scores, states, passage_mask[:, None])
-        both = torch.cat([found[:, 0], asked], dim=-1)
-        return self.answer(torch.tanh(self.think(both))), weights[:, 0]
+        found, weights = attend(scores, states, mask[:, None])
+        found = found[:, 0]
+        both = torch.cat([found, asked, found * asked], dim=-1)
+        return self.answer(both), weights[:, 0]

@@ -10,6 +10,7 @@ from attention_src.exercises import Checker
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
+from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
 
 LOW = -1e9  # what many programs write in place of minus infinity
@@ -241,6 +242,61 @@ MISTAKES = {
             "holds v^T tanh(W [q_i; k_j])",
         ),
     ],
+    d.check_hard_look_up: [
+        (lambda scores, value: scores.softmax(dim=-1) @ value, "second value, whole"),
+        (lambda scores, value: value[scores.argmax()][None], "each row"),
+        (lambda scores, value: value[scores.argmax(dim=-1)], "tie"),
+        (lambda scores, value: (scores == scores.amax(-1, keepdim=True)).to(value.dtype) @ value, "tie"),
+        (lambda scores, value: (scores / 0.001).softmax(dim=-1) @ value, "by any lead"),
+    ],
+    d.check_write: [
+        (lambda memory, weights, erase, add: memory + weights[:, None] * add, "this row becomes"),
+        (lambda memory, weights, erase, add: memory * (1 - erase) + weights[:, None] * add, "this row becomes"),
+        (lambda memory, weights, erase, add: memory * (1 - weights[:, None]) + weights[:, None] * add, "erase is 0"),
+        (
+            lambda memory, weights, erase, add: d.write(memory, (weights > 0.5).to(memory.dtype), erase, add),
+            "loses a quarter",
+        ),
+        (
+            lambda memory, weights, erase, add: (
+                (memory + weights[:, None] * add) * (1 - weights[:, None] * erase)
+                if len(weights) == 1
+                else d.write(memory, weights, erase, add)
+            ),
+            "is not erased again",
+        ),
+        (
+            lambda memory, weights, erase, add: memory.mul_(1 - weights[:, None] * erase).add_(weights[:, None] * add),
+            "not written to",
+        ),
+    ],
+    d.check_leave_one_out: [
+        (
+            lambda seen, said, width: (-torch.cdist(seen, seen).square() / (2 * width**2)).softmax(dim=-1) @ said,
+            "does not count",
+        ),
+        (
+            lambda seen, said, width: (
+                (-torch.cdist(seen, seen).square() / (2 * width**2)).softmax(dim=-1).fill_diagonal_(0) @ said
+            ),
+            "from places 1 and 3",
+        ),
+        (lambda seen, said, width: d.leave_one_out(seen, said, width / 2**0.5), "from places 1 and 3"),
+        (lambda seen, said, width: d.leave_one_out(seen, said, 1.0), "share evenly"),
+        (
+            lambda seen, said, width: (
+                (-torch.cdist(seen, seen) / (2 * width**2)).fill_diagonal_(-math.inf).softmax(dim=-1) @ said
+            ),
+            "from places 1 and 3",
+        ),
+    ],
+    d.check_distance: [
+        (lambda query, key: query @ key.T, "-|q_i - k_j|²"),
+        (lambda query, key: -torch.cdist(query, key), "-|q_i - k_j|²"),
+        (lambda query, key: 2 * query @ key.T - key.square().sum(dim=-1), "-|q_i - k_j|²"),
+        (lambda query, key: -d.distance(query, key), "-|q_i - k_j|²"),
+        (lambda query, key: -(query[:, None] - key[None]).square().sum(dim=-1), "not built pair by pair"),
+    ],
 }
 SOLUTIONS = {
     a.check_masked_softmax: a.masked_softmax,
@@ -258,6 +314,10 @@ SOLUTIONS = {
     s.check_bilinear: s.bilinear,
     s.check_additive: s.additive,
     s.check_concat: s.concat,
+    d.check_hard_look_up: d.hard_look_up,
+    d.check_write: d.write,
+    d.check_leave_one_out: d.leave_one_out,
+    d.check_distance: d.distance,
 }
 
 

@@ -450,10 +450,16 @@ def test_the_reader_asks_the_passage_with_the_question():
     logits, weights = model(words, mask, asked, asked_mask)
     assert logits.shape == (2, 5)
     assert weights.shape == (2, 7)
-    states, query = model.passage(words, mask)[0], model.question(asked, asked_mask)[1]
+    states, query = model.encoder(words, mask)[0], model.encoder(asked, asked_mask)[1]
     context, expected = ask(model.score, query[:, None], states, states, mask[:, None])
     assert_close(weights, expected[:, 0])
-    assert_close(logits, model.answer(torch.tanh(model.think(torch.cat([context[:, 0], query], dim=-1)))))
+    both = torch.cat([context[:, 0], query, context[:, 0] * query], dim=-1)
+    assert_close(logits, model.answer(both))
+    assert_close(model.find(states, mask, asked, asked_mask), (logits, weights))
+
+
+def test_training_starts_from_the_dot_product():
+    assert torch.equal(reader().score.of_key.weight.detach(), torch.eye(2).double())
 
 
 def test_another_question_looks_elsewhere_and_padding_changes_nothing():
