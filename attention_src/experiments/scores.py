@@ -574,6 +574,11 @@ RULES = [
         lambda m: m["one"]["additive"]["accuracy"] > 0.9,
     ),
     Rule(
+        "words-are-a-cure-too",
+        "Added at the same time: with keys from a vocabulary, the additive score ends above 90 %.",
+        lambda m: m["words"]["additive"]["accuracy"] > 0.9,
+    ),
+    Rule(
         "cured-concat-is-additive",
         "Added after a first run, in which both stayed at chance, and before concat was measured here: with a 1 at the "
         "end of every vector, concat and additive end within 5 points of each other, both above 90 %.",
@@ -581,11 +586,6 @@ RULES = [
             abs(m["one"]["concat"]["accuracy"] - m["one"]["additive"]["accuracy"]) < 0.05
             and min(m["one"][name]["accuracy"] for name in ("concat", "additive")) > 0.9
         ),
-    ),
-    Rule(
-        "words-are-a-cure-too",
-        "Added at the same time: with keys from a vocabulary, the additive score ends above 90 %.",
-        lambda m: m["words"]["additive"]["accuracy"] > 0.9,
     ),
 ]
 
