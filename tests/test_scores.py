@@ -124,7 +124,7 @@ def test_every_pair_has_the_number_of_the_formula(name):
 
 @pytest.mark.parametrize("name", BUILD)
 def test_gradients(name):
-    score, (query, key) = build(name), example(name, B)
+    score, (query, key) = build(name), example(name)
     query.requires_grad_()
     key.requires_grad_(name != "location")
 
@@ -478,6 +478,11 @@ def test_the_perceptron_can_put_a_maximum_in_the_middle():
     assert hill()(torch.tensor([[-1.0]]), key).argmin().item() == 1
 
 
+def test_a_very_short_vector_still_has_a_direction():
+    query, key = example("cosine")
+    assert_close(Cosine()(1e-60 * query, 1e-60 * key), Cosine()(query, key))
+
+
 @settings(max_examples=30)
 @given(vector(), vector(), st.integers(1, 9))
 def test_cosine_cannot_tell_k_from_its_multiples(q, k, times):
@@ -569,9 +574,31 @@ def test_a_size_below_one_is_named(kind, sizes):
             kind(**{size: 0 if size == wrong else 3 for size in sizes})
 
 
+LEARNED = {
+    "dot": {},
+    "scaled": {},
+    "cosine": {},
+    "bilinear": {"of_key": (D, DK)},
+    "low_rank": {"of_query": (H, D), "of_key": (H, DK)},
+    "additive": {"of_query": (H, D), "of_key": (H, DK), "out": (1, H)},
+    "concat": {"both": (H, D + DK), "out": (1, H)},
+    "location": {"of_place": (K + 1, D)},
+}
+
+
 @pytest.mark.parametrize("name", BUILD)
-def test_no_score_has_a_bias(name):
-    assert not [parameter for parameter, _ in build(name).named_parameters() if "bias" in parameter]
+def test_what_is_learned_is_what_the_formula_has_and_no_bias(name):
+    found = {parameter: tuple(numbers.shape) for parameter, numbers in build(name).named_parameters()}
+    assert found == {f"{layer}.weight": shape for layer, shape in LEARNED[name].items()}
+
+
+@pytest.mark.parametrize("name", [name for name in BUILD if name != "dot"])
+def test_what_is_no_list_of_keys_is_refused_when_it_is_prepared(name):
+    score, (_, key) = build(name), example(name)
+    with pytest.raises(TypeCheckError, match="parameter 'key'"):
+        score.prepare(key[0])
+    with pytest.raises(TypeCheckError, match="parameter 'key'"):
+        score.prepare(key.long())
 
 
 def test_whole_numbers_are_refused():
