@@ -204,7 +204,7 @@ def test_lines_of_equal_score_are_where_the_score_is_equal(maths):
     assert [line["level"] for line in lines] == [-3, -2, -1, 0, 1, 2]  # the edge at 3 is no place between others
     for line in lines:
         numbers = [[float(x) for x in place.split()] for place in line["path"].replace("L", "M").split("M")[1:]]
-        across = 14 + (line["level"] + 3) / 6 * (360 - 28)
+        across = 24 + (line["level"] + 3) / 6 * (360 - 48)
         assert max(abs(x - across) for x, _ in numbers) < 0.2
     assert maths("() => all.levels(all.scorer('Dot'), [0, 0])") == []
 
@@ -250,7 +250,7 @@ def test_the_mouse_moves_the_query_and_a_key(page):
 
     def place(x, y):
         scale = plane_box["width"] / 360
-        at = [(14 + (n + 3) / 6 * 332) * scale for n in (x, -y)]
+        at = [(24 + (n + 3) / 6 * 312) * scale for n in (x, -y)]
         return plane_box["x"] + at[0], plane_box["y"] + at[1]
 
     for start, to in (((1, 1), (0, 2)), ((2, 0), (-2, -2))):

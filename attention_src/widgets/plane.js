@@ -1,6 +1,6 @@
 import { frame, h, s, scorer, softmax, speaker, unpack, weightColour } from "./core.js";
 
-const EDGE = 3, SIZE = 360, PAD = 14, COOLEST = 0.05, HOTTEST = 20; // the plane goes from -EDGE to EDGE both ways
+const EDGE = 3, SIZE = 360, PAD = 24, COOLEST = 0.05, HOTTEST = 20; // the plane goes from -EDGE to EDGE both ways
 const KINDS_WITHOUT_LINES = new Set(["Location"]); // it never reads a key, so no place has a score of its own
 const across = x => PAD + ((x + EDGE) / (2 * EDGE)) * (SIZE - 2 * PAD), down = y => SIZE - across(y);
 
