@@ -65,9 +65,8 @@ class PassageReader(Widget):
         question: Sequence,
     ):
         if type(model) is not Reader or not model.looks:
-            raise TypeError(
-                f"model must be a Reader that looks, but is {'one that does not' if type(model) is Reader else f'a {type(model).__name__}'}"
-            )
+            kind = "Reader that does not" if type(model) is Reader else type(model).__name__
+            raise TypeError(f"model must be a Reader that looks, but is a {kind}")
         for name, given, count in (
             ("words", words, model.encoder.embed.num_embeddings),
             ("answers", answers, model.answer.out_features),
