@@ -11,8 +11,8 @@ from attention_src.data.passages import ANSWERS, KINDS, VOCABULARY, Fact, passag
 from attention_src.data.vocabulary import Vocabulary
 from attention_src.experiments.query_key_value import passage_reader
 from attention_src.query_key_value import Reader
+from attention_src.widgets.base import rounded
 from attention_src.widgets.reader import PassageReader
-from attention_src.widgets.translator import rounded
 from tests.browser import DESKTOP, PHONE, javascript, opened
 
 LIVE = "#widget-reader"

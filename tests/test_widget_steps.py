@@ -21,8 +21,8 @@ from attention_src.data.vocabulary import BEGIN, END, Vocabulary
 from attention_src.decoding import Marks, greedy
 from attention_src.experiments import bahdanau
 from attention_src.widgets import base
+from attention_src.widgets.base import rounded
 from attention_src.widgets.steps import LONGEST_ANSWER, Steps, gold_cells
-from attention_src.widgets.translator import rounded
 from tests.browser import PHONE, ROOT, javascript, opened, serve
 from tests.test_widgets_browser import CONF, build
 
@@ -325,7 +325,7 @@ def test_the_picture_and_its_words_are_the_same_twice():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"model": VectorEveryStep(200, 200)}, TypeError, "model must be a Bahdanau, but is a VectorEveryStep"),
+        ({"model": VectorEveryStep(200, 200)}, TypeError, "model must be one of Bahdanau, but is a VectorEveryStep"),
         ({"source_words": ENGLISH.words[:-1]}, ValueError, "source_words must have one word for each of the model's"),
         ({"target_words": FRENCH.words[1:]}, ValueError, "target_words must have one word for each of the model's"),
         ({"examples": []}, ValueError, "examples must hold at least one sentence"),

@@ -18,7 +18,8 @@ from attention_src.data.vocabulary import BEGIN, END, Vocabulary
 from attention_src.decoding import Marks, greedy
 from attention_src.plots import PALETTE
 from attention_src.widgets import IMPORT, base, parts
-from attention_src.widgets.translator import Translator, compare, wrap
+from attention_src.widgets.translation import compare
+from attention_src.widgets.translator import Translator, wrap
 
 ENGLISH, FRENCH = Vocabulary(ENGLISH_FRENCH.source_words), Vocabulary(ENGLISH_FRENCH.target_words)
 GROWTH = ["the cat sleeps", "and the queen loves a small bird", "because we sing"]

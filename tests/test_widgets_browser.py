@@ -27,7 +27,9 @@ from attention_src.data.vocabulary import BEGIN, END
 from attention_src.decoding import Marks, greedy
 from attention_src.experiments import bottleneck
 from attention_src.widgets import base
-from attention_src.widgets.translator import Translator, compare, rounded
+from attention_src.widgets.base import rounded
+from attention_src.widgets.translation import compare
+from attention_src.widgets.translator import Translator
 from tests.browser import PHONE, ROOT, javascript, opened, serve, settle, watch
 from tests.test_widgets import ENGLISH, GROWTH, model, translator
 

@@ -6,6 +6,7 @@ published page, where no kernel exists.
 """
 
 import base64
+import copy
 import importlib
 import io
 import json
@@ -13,7 +14,9 @@ from collections.abc import Mapping
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
+from torch import nn
 
 from attention_src import plots
 from attention_src.widgets import HERE, IMPORT, parts
@@ -75,6 +78,13 @@ def unpack(weights: Mapping) -> dict[str, np.ndarray]:
         raise ValueError(f"weights must hold {sum(sizes)} numbers for the shapes they name; they hold {flat.size}")
     pieces = np.split(flat, np.cumsum(sizes))[:-1]
     return {name: piece.reshape(shape) for (name, shape), piece in zip(weights["tensors"], pieces, strict=True)}
+
+
+def rounded(model: nn.Module, weights: dict) -> nn.Module:
+    """A copy of ``model`` with the weights that travel: float16 numbers, computed with in float32."""
+    twin = copy.deepcopy(model).float().eval()
+    twin.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in unpack(weights).items()})
+    return twin
 
 
 class Widget(anywidget.AnyWidget):

@@ -13,8 +13,7 @@ from matplotlib.patches import Rectangle
 from attention_src import plots
 from attention_src.query_key_value import Reader
 
-from .base import Widget, pack
-from .translator import rounded
+from .base import Widget, pack, rounded
 
 MOST = 12  # facts
 TOP = 3  # answers that are shown

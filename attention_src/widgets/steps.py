@@ -14,8 +14,7 @@ from matplotlib.patches import Rectangle
 from attention_src import plots
 from attention_src.bahdanau import Bahdanau
 
-from .base import Widget, pack
-from .translator import LONGEST, LONGEST_TEXT, check_words, compare, rounded
+from .translation import TranslationWidget, compare
 
 LONGEST_ANSWER = 80  # words that the translator may say
 TOP = 4  # words that the reader may choose from
@@ -34,7 +33,7 @@ class Look(NamedTuple):
     word: str  # y_i, the first of them or the reader's
 
 
-class Steps(Widget):
+class Steps(TranslationWidget):
     """Go through a translation step by step: the state, the scores, the weights, the mixture, the next state, the word.
 
     ``sentence`` is what the reader writes, ``at`` the step that is shown, from 1, and ``forced`` the words that the
@@ -49,13 +48,6 @@ class Steps(Widget):
     :param at: the step that is shown first
     """
 
-    weights = traitlets.Dict().tag(sync=True)
-    kind = traitlets.Unicode().tag(sync=True)
-    source_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    target_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    grammar = traitlets.Dict().tag(sync=True)
-    examples = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    sentence = traitlets.Unicode().tag(sync=True)
     at = traitlets.Int(1).tag(sync=True)
     forced = traitlets.Dict().tag(sync=True)
 
@@ -68,38 +60,11 @@ class Steps(Widget):
         examples: Sequence[str],
         at: int = 1,
     ):
-        if type(model) is not Bahdanau:
-            raise TypeError(f"model must be a Bahdanau, but is a {type(model).__name__}")
-        check_words("source_words", source_words, model.encoder.embed.num_embeddings)
-        check_words("target_words", target_words, model.embed.num_embeddings)
         if not examples:
             raise ValueError("examples must hold at least one sentence: the first is shown")
-        for text in examples:
-            unknown = [word for word in text.split() if word not in source_words]
-            if unknown:
-                raise ValueError(f"examples holds {unknown[0]!r}, which is not among source_words")
-            grammar.translate(text)  # an error of the grammar names the word at which it stops
-        weights = pack(model.state_dict())
-        self._grammar = grammar
-        self._model = rounded(model, weights).double()
-        super().__init__(
-            weights=weights,
-            kind=type(model).__name__,
-            source_words=list(source_words),
-            target_words=list(target_words),
-            grammar=grammar.to_data(),
-            examples=list(examples),
-            sentence=examples[0],
-        )
+        super().__init__([Bahdanau], model, source_words, target_words, grammar, examples, sentence=examples[0])
+        self._model.double()
         self.at = at
-
-    @traitlets.validate("sentence")
-    def _short_enough(self, proposal):
-        if len(proposal["value"]) > LONGEST_TEXT:
-            raise traitlets.TraitError(
-                f"sentence must have at most {LONGEST_TEXT} characters, but has {len(proposal['value'])}"
-            )
-        return proposal["value"]
 
     @traitlets.validate("at")
     def _a_step(self, proposal):
@@ -122,24 +87,12 @@ class Steps(Widget):
     @property
     def steps(self) -> list[Look]:
         """What every step of the decoding computes, for ``sentence`` and ``forced``; the last one says the end mark."""
-        words = self.sentence.split()
-        unknown = [word for word in words if word not in self.source_words]
-        if unknown:
-            raise ValueError(f"sentence holds {unknown[0]!r}, which is not in the vocabulary")
-        if not 1 <= len(words) <= LONGEST:
-            raise ValueError(f"sentence must have 1 to {LONGEST} words to be translated, but has {len(words)}")
-        source = torch.tensor([[self.source_words.index(word) for word in words]])
-        return follow_steps(self._model, source, self.target_words, self.forced)
+        return follow_steps(self._model, self.source(), self.target_words, self.forced)
 
     @property
     def said(self) -> list[str]:
         """The words of the translation, without the end mark."""
         return [look.word for look in self.steps if look.word != END]
-
-    @property
-    def truth(self) -> list[str]:
-        """The grammar's translation of ``sentence``."""
-        return list(self._grammar.translate(self.sentence).target)
 
     @property
     def gold(self) -> set[tuple[int, int]]:
