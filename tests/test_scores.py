@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from attention_src.experiments import scores as experiment
 from attention_src.scores import (
     Additive,
     Bilinear,
@@ -609,3 +610,47 @@ def test_whole_numbers_are_refused():
 def test_a_score_must_say_how_it_compares():
     with pytest.raises(NotImplementedError):
         Score()(torch.ones(Q, D), torch.ones(K, D))
+
+
+# What the experiment draws
+
+
+def test_rotations_are_drawn_evenly():
+    """They keep lengths, mirror every other time, and turn a vector as often against itself as not."""
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.stack([experiment.rotation(3, random) for _ in range(600)])
+    assert_close(drawn @ drawn.mT, torch.eye(3).expand(600, 3, 3), rtol=0, atol=1e-5)
+    assert (torch.linalg.det(drawn) > 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert_close(drawn.mean(0), torch.zeros(3, 3), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [{}, {"even": True}, {"words": 32}])
+def test_the_query_is_one_key_turned_and_noisy(kind):
+    task = experiment.Retrieval(3, **kind)
+    query, key, labels, right = task.draw(500, torch.Generator().manual_seed(4))
+    assert query.shape == (500, 1, task.few["width"])
+    assert key.shape == (500, task.few["keys"], task.few["width"])
+    assert labels.max().item() == task.few["labels"] - 1
+    left = query[:, 0] - key[torch.arange(500), right] @ task.turn
+    assert left.std().item() == pytest.approx(task.few["noise"], rel=0.05)
+    length = key.norm(dim=-1)
+    assert (length.std() < 1e-5) == ("even" in kind)
+    if "even" in kind:
+        assert_close(length.mean(), torch.tensor(math.sqrt(task.few["width"])))
+    if "words" in kind:
+        assert len(key.flatten(0, 1).unique(dim=0)) == 32
+
+
+def test_a_tie_is_no_right_answer():
+    scores = torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 2.0, 1.0]])
+    assert experiment.strictly_best(scores, torch.tensor([0, 1, 2])).tolist() == [False, True, False]
+
+
+def test_who_knows_the_rotation_needs_the_lengths_too():
+    """A bilinear score that holds the true rotation lacks the squared length of the keys, and the ceiling has it."""
+    task = experiment.Retrieval(0)
+    score = Bilinear(16, 16)
+    score.of_key.weight.data = task.turn.T
+    with_length = task.accuracy(lambda q, k: score(q, k) - k.square().sum(-1)[:, None] / 2, stream=5)
+    assert with_length == pytest.approx(task.accuracy(task.ceiling, stream=5), abs=0.002)
+    assert 0.8 < task.accuracy(score, stream=5) < with_length
