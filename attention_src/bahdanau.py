@@ -5,12 +5,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import attend
-from .recurrent import Encoder, Memory, Step, Words, follow
+from .recurrent import Encoder, EncoderDecoder, Memory, Step, Words
 from .scores import Additive
 from .shapes import checked
 
 
-class Bahdanau(nn.Module):
+class Bahdanau(EncoderDecoder):
     """A bidirectional GRU encoder, an additive score, a GRU decoder with a maxout layer before the words.
 
     :param source_words: size of the source vocabulary
@@ -91,16 +91,3 @@ class Bahdanau(nn.Module):
         """Give the logits: linear, the larger number of each pair, linear."""
         pairs = self.pairs(torch.cat([state, context, word], dim=-1))
         return self.readout(pairs.unflatten(-1, (-1, 2)).amax(dim=-1))
-
-    @checked
-    def forward(
-        self,
-        source: Int[Tensor, "batch source"],
-        mask: Bool[Tensor, "batch source"],
-        given: Int[Tensor, "batch target"],
-    ) -> Float[Tensor, "batch target vocab"]:
-        """Teacher forcing: predict every target word from the true words before it."""
-        if given.shape[1] == 0:
-            raise ValueError("given has no words: each row needs at least the begin mark")
-        memory, state = self.encode(source, mask)
-        return follow(self.step, given, state, memory)[0]

@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import attend
-from .recurrent import Encoder, Memory, Step, Words, follow
+from .recurrent import Encoder, EncoderDecoder, Memory, Step, Words
 from .shapes import checked
 
 
-class Translator(nn.Module):
+class Translator(EncoderDecoder):
     """A GRU encoder, one vector, a GRU decoder; a subclass says what the decoder sees of the source.
 
     :param source_words: size of the source vocabulary
@@ -82,24 +82,6 @@ class Translator(nn.Module):
         state = self.rnn(seen[:, None], state[None])[1][0]  # one step of the GRU
         logits = self.readout(torch.cat([state, context, word], dim=-1))
         return Step(logits, state, weights)
-
-    @checked
-    def forward(
-        self,
-        source: Int[Tensor, "batch source"],
-        mask: Bool[Tensor, "batch source"],
-        given: Int[Tensor, "batch target"],
-    ) -> Float[Tensor, "batch target vocab"]:
-        """Teacher forcing: predict every target word from the true words before it."""
-        if given.shape[1] == 0:
-            raise ValueError("given has no words: each row needs at least the begin mark")
-        return self.follow(given, *self.encode(source, mask))
-
-    def follow(
-        self, given: Int[Tensor, "batch target"], memory: Memory, state: Float[Tensor, "batch hidden"]
-    ) -> Float[Tensor, "batch target vocab"]:
-        """Say what comes after each word that is given, whatever the decoder would have said."""
-        return follow(self.step, given, state, memory)[0]
 
 
 class FixedVector(Translator):

@@ -102,3 +102,33 @@ def follow(
         logits.append(said.logits)
         weights.append(said.weights)
     return torch.stack(logits, dim=1), None if weights[0] is None else torch.stack(weights, dim=1)
+
+
+class EncoderDecoder(nn.Module):
+    """Reads a source, then says one word at a time; a subclass gives ``encode`` and ``step``."""
+
+    def encode(self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]) -> tuple[Memory, Any]:
+        """Read the source; give the memory and the decoder's first state s_0."""
+        raise NotImplementedError
+
+    def step(self, token: Int[Tensor, " batch"], state: Any, memory: Memory) -> Step:
+        """Predict y_i from y_{i-1} and the state before."""
+        raise NotImplementedError
+
+    @checked
+    def forward(
+        self,
+        source: Int[Tensor, "batch source"],
+        mask: Bool[Tensor, "batch source"],
+        given: Int[Tensor, "batch target"],
+    ) -> Float[Tensor, "batch target vocab"]:
+        """Teacher forcing: predict every target word from the true words before it."""
+        if given.shape[1] == 0:
+            raise ValueError("given has no words: each row needs at least the begin mark")
+        return self.follow(given, *self.encode(source, mask))
+
+    def follow(
+        self, given: Int[Tensor, "batch target"], memory: Memory, state: Any
+    ) -> Float[Tensor, "batch target vocab"]:
+        """Say what comes after each word that is given, whatever the decoder would have said."""
+        return follow(self.step, given, state, memory)[0]
