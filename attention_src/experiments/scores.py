@@ -611,7 +611,7 @@ def in_the_plane() -> dict[str, Score]:
     """Scores for vectors of width 2 with weights that are chosen, not learned."""
     turn = Bilinear(2, 2)
     low = LowRankBilinear(2, 2, 1)
-    one, hill, concat = Additive(2, 2, 1), Additive(2, 2, 4), Concat(2, 2, 4)
+    one, two, hill, concat = Additive(2, 2, 1), Additive(2, 2, 2), Additive(2, 2, 4), Concat(2, 2, 4)
     location = Location(2, len(KEYS))
     chosen = {
         turn.of_key: [[0, 1], [-1, 0]],  # W k is the key, a quarter turn to the right
@@ -620,6 +620,9 @@ def in_the_plane() -> dict[str, Score]:
         one.of_query: [[-1, 0]],
         one.of_key: [[0.5, 0.5]],
         one.out: [[1]],
+        two.of_query: [[1, 0], [0, 1]],  # the case by hand
+        two.of_key: [[0, -1], [1, 0]],
+        two.out: [[2, -1]],
         hill.of_query: [[-0.5, 0], [-1.5, 0], [0, -0.5], [0, -1.5]],
         hill.of_key: [[1, 0], [1, 0], [0, 1], [0, 1]],
         hill.out: [[1, -1, 1, -1]],
@@ -637,6 +640,7 @@ def in_the_plane() -> dict[str, Score]:
         "bilinear (a quarter turn)": turn,
         "low rank (rank 1)": low,
         "additive (one unit)": one,
+        "additive (two units)": two,
         "additive (a hill)": hill,
         "concat (the same hill)": concat,
         "location": location,
