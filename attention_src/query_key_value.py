@@ -28,7 +28,7 @@ def ask(
 
 
 class Distance(Score):
-    """Minus the squared distance, -|q - k|²: the nearer, the higher, and 0 is the highest.
+    """Minus the squared distance of q and k: the nearer, the higher, and 0 is the highest.
 
     The differences are taken pair by pair. It costs a tensor of Q x K x d numbers, and equal vectors score exactly 0.
 
