@@ -563,7 +563,7 @@ def _widths_chart(results: Results) -> Figure:
     widths = SETTINGS["curve"]["widths"]
     series = {"fixed width": results.table("curve.fixed")[1]}
     for name, part in (("plain mean", "mean"), ("nearest", "nearest"), ("learned width", "learned")):
-        series[name] = np.repeat(np.array(results.over_seeds(f"curve.{part}").values)[:, None], len(widths), axis=1)
+        series[name] = [[results.over_seeds(f"curve.{part}").median] * len(widths)]
     labels = [f"{width:g}" for width in widths]
     axes = _new_axes()
     axes.set_ylim(0, 0.9)
@@ -601,19 +601,19 @@ def _digits_chart(results: Results) -> Figure:
 def _weights_chart(results: Results) -> Figure:
     asked = [("visited", 1, "anna"), ("ate", 1, "anna"), ("ate", 0, "rice"), ("sells", 0, "rice")]
     facts = story(asked[0])[0]
-    rows, cells = [], []
+    columns, cells = [], []
     for question in asked:
         answer, weights = ask_the_story(question)
-        rows.append(f"{' '.join(story(question)[1])} {answer}")
+        columns.append(f"{' '.join(story(question)[1][:-1])}? {answer}")
         cells.append([float(part.sum()) for part in weights.split([len(fact.words) for fact in facts])])
-    columns = [" ".join(fact.words[:-1]) for fact in facts]
+    rows = [" ".join(fact.words[:-1]) for fact in facts]
     gold = {
         (row, column)
-        for row, (relation, side, word) in enumerate(asked)
-        for column, fact in enumerate(facts)
+        for column, (relation, side, word) in enumerate(asked)
+        for row, fact in enumerate(facts)
         if fact.relation == relation and fact[2 - side] == word
     }
-    return plots.heatmap(cells, rows, columns, gold=gold)
+    return plots.heatmap(np.transpose(cells), rows, columns, gold=gold)
 
 
 CHARTS = {

@@ -128,7 +128,7 @@ function render({ model, el }) {
     passage.replaceChildren(...seen.sentences.map((one, i) => h("li", {}, h("button", { type: "button", "aria-pressed": String(i === chosen), class: seen.gold.includes(i) ? "rd-gold" : "",
       "aria-label": `${one.slice(0, -1).join(" ")}: ${percent(seen.mass[i])} of the weight${seen.gold.includes(i) ? ", answers the question" : ""}`, onclick: () => { chosen = i; show(); } },
       h("span", { class: "rd-star" }, seen.gold.includes(i) ? "★" : ""),
-      h("span", { class: "rd-words" }, ...one.map((text, j) => h("span", { class: "rd-word", style: `background:${weightColour(seen.weights[i][j])};color:${weightInk(seen.weights[i][j])}` }, text))),
+      h("span", { class: "rd-words" }, ...one.map((text, j) => h("span", { class: "rd-word", style: seen.weights[i][j] < 0.005 ? "" : `background:${weightColour(seen.weights[i][j])};color:${weightInk(seen.weights[i][j])}` }, text))),
       h("span", { class: "rd-mass" }, percent(seen.mass[i]))))));
     settle();
     const pressed = passage.querySelector("[aria-pressed=true]");
