@@ -442,8 +442,8 @@ RULES = [
     ),
     Rule(
         "options-need-smaller-steps",
-        "Added after that had failed too, and after a look at seed 3: with 0.3 of the rate and the first number of "
-        "steps, more than 90 % are answered.",
+        "Added after that had failed too, and after a look at seeds 1 and 3: with 0.3 of the rate and the first number "
+        "of steps, more than 90 % are answered.",
         lambda m: m["options_slower"]["right"] > 0.9,
     ),
     Rule(
