@@ -121,6 +121,8 @@ def test_the_page_sees_what_python_sees(maths, score, temperature):
     same(maths, made([(99, 99, 99), (-99, -99, -99), (0, 0, 0)], (99, -99), score=score, temperature=temperature))
     same(maths, made([(1, 2, 10), (3, 6, 30), (2, 1, 50), (1, 2, 7)], (5, 10), score=score, temperature=temperature))
     same(maths, made([(0, 0, 10), (0, 0, 30)], (0, 0), score=score, temperature=temperature))
+    along = [(x, 3 * x, i) for i, x in enumerate((1, 0.1, 0.3, 0.7, 1.1, 3.3, 7))]  # one direction, other last digits
+    same(maths, made(along, (0.9, 2.7), score=score, temperature=temperature))
 
 
 def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):

@@ -574,7 +574,7 @@ def _fits_chart(results: Results) -> Figure:
     how, colours = SETTINGS["curve"], plots.LIGHT
     x, y = noisy_points(0)
     grid = torch.linspace(how["from"], how["to"], how["grid"], dtype=torch.float64)[:, None]
-    width, top = results.over_seeds("curve.width").values[0], Figure(figsize=(6.6, 2.7), layout="constrained")
+    width, top = results.over_seeds("curve.width").values[0], Figure(figsize=(5, 2.3), layout="constrained")
     panels = top.subplots(1, 3, sharey=True)
     for axes, (name, one) in zip(
         panels, (("0.02", 0.02), (f"{float(width):.2f}, learned", float(width)), ("1.6", 1.6)), strict=True
