@@ -168,7 +168,7 @@ def check_access(page):
 
 def test_it_begins_with_the_case_by_hand(page):
     assert answers(page) == ["10", "18.81", "20.00"]
-    assert part(page, ".di-weight span:first-child").all_inner_texts() == ["0.119", "0.881"]
+    assert part(page, ".di-weight div > span:first-child").all_inner_texts() == ["0.119", "0.881"]
 
 
 def test_numbers_are_typed(page):
