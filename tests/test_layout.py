@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from tests.chapters import ROOT, numbered, stems
 
 # Modules that belong to no single chapter.
-SHARED = {"attention", "scores", "recurrent", "decoding", "training", "evaluation", "plots", "translate"}
+SHARED = {"shapes", "attention", "scores", "recurrent", "decoding", "training", "evaluation", "plots", "translate"}
 TOP = {
     *("book", "notebooks", "attention_src", "tests", "tools", "_config.yml", "_toc.yml", "requirements.txt"),
     *("README.md", "pyproject.toml", "Makefile", "LICENSE", "LICENSE-prose", "CITATION.cff", "CONTRIBUTING.md"),
