@@ -96,5 +96,9 @@
     addEventListener("hashchange", follow);
     (await follow())?.scrollIntoView();
   }
-  window.weighing.begun = begin(); // house.js sets the equations after it: that takes longer than all of a widget
+  // The widget that the address names is fetched while the page is still read, and starts as soon as it is read.
+  const named = /^widget-(\w+)/.exec(asked().id);
+  if (named) widget(named[1]).catch(() => {}); // an address may name a widget that is not there
+  const parsed = document.readyState !== "loading" || new Promise(done => document.addEventListener("readystatechange", done, { once: true }));
+  window.weighing.begun = Promise.resolve(parsed).then(begin); // house.js sets the equations after it
 })();

@@ -203,7 +203,7 @@ def link_files(app, pagename, templatename, context, doctree) -> None:
     names = list(pages(app.env)) if app.builder.name == "singlehtml" else [pagename]
     widgets = sorted({name for page in names for name in pages(app.env).get(page, {"widgets": []})["widgets"]})
     if widgets and doctree is not None:
-        app.add_js_file("widgets/host.js", loading_method="defer", priority=400)  # before house.js, which waits for it
+        app.add_js_file("widgets/host.js", loading_method="async")
         for name in dict.fromkeys(part for widget in widgets for part in parts(widget)):
             if (SCRIPTS / f"{name}.css").exists():
                 app.add_css_file(f"widgets/{name}.css")

@@ -13,7 +13,12 @@
     script.src = held.src;
     document.head.append(script);
   });
-  window.equations = Promise.resolve(window.weighing?.begun).catch(() => {}).then(equations);
+  const hostLoaded = () => new Promise((done) => {
+    document.querySelector("script[src*='widgets/host.js']")?.addEventListener("load", done);
+    addEventListener("load", done); // also where the host does not load
+    if (window.weighing || !document.querySelector(".wa-live")) done();
+  });
+  window.equations = hostLoaded().then(() => window.weighing?.begun).catch(() => {}).then(equations);
 
   function showMode(mode) {
     root.dataset.mode = mode;
