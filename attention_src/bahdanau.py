@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .attention import attend
 from .recurrent import Encoder, EncoderDecoder, Memory, Step, Words
 from .scores import Additive
-from .shapes import checked
+from .shapes import at_least_one, checked
 
 
 class Bahdanau(EncoderDecoder):
@@ -35,10 +35,7 @@ class Bahdanau(EncoderDecoder):
         both_ways: bool = True,
     ):
         super().__init__()
-        sizes = {"width": width, "hidden": hidden, "annotation": annotation, "score": score, "maxout": maxout}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, but is {size}")
+        at_least_one(width=width, hidden=hidden, annotation=annotation, score=score, maxout=maxout)
         if both_ways and annotation % 2:
             raise ValueError(f"annotation must be even to be shared by two directions, but is {annotation}")
         self.encoder = Encoder(source_words, width, annotation, both_ways)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .recurrent import Encoder, EncoderDecoder, Memory, Step, Words
-from .shapes import checked
+from .shapes import at_least_one, checked
 
 
 class Translator(EncoderDecoder):
@@ -37,9 +37,7 @@ class Translator(EncoderDecoder):
         both_ways: bool = True,
     ):
         super().__init__()
-        for name, size in (("width", width), ("hidden", hidden), ("vector", vector)):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, but is {size}")
+        at_least_one(width=width, hidden=hidden, vector=vector)
         seen = self.context_width(hidden, vector)
         self.encoder = Encoder(source_words, width, hidden, both_ways)
         self.squeeze = nn.Linear(hidden, vector)  # all that the decoder starts from

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .recurrent import Encoder
-from .scores import Bilinear, Score, at_least_one, must_be_as_wide
-from .shapes import checked
+from .scores import Bilinear, Score, must_be_as_wide
+from .shapes import at_least_one, checked
 
 
 def ask(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .shapes import checked
+from .shapes import at_least_one, checked
 
 
 class Score(nn.Module):
@@ -230,13 +230,6 @@ def has_width(name: str, vectors: Tensor, width: int) -> None:
     if vectors.shape[-1] != width:
         cure = "give what prepare(key) returned" if name == "prepared" else f"build the score with another {name}_width"
         raise ValueError(f"{name} must be {width} wide for this score, but is {vectors.shape[-1]} wide; {cure}")
-
-
-def at_least_one(**sizes: int) -> None:
-    """Refuse a size below 1 by its name."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, but is {size}")
 
 
 def must_be_as_wide(query: Tensor, key: Tensor) -> None:

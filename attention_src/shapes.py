@@ -1,4 +1,4 @@
-"""Shape checks that cost little: what was checked once is not checked again."""
+"""Checks of shapes that cost little, because what was checked once is not checked again; and of sizes."""
 
 import functools
 from collections.abc import Callable
@@ -48,3 +48,10 @@ def look(thing: Any) -> Any:
     if isinstance(thing, dict):
         return tuple((name, look(part)) for name, part in thing.items())
     return type(thing)
+
+
+def at_least_one(**sizes: int) -> None:
+    """Refuse a size below 1 by its name."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, but is {size}")

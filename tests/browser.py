@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from attention_src.widgets import base
@@ -138,3 +139,9 @@ def javascript(browser: Browser, name: str) -> Iterator[Callable]:
             base.script(name),
         )
         yield lambda expression, *args: page.evaluate(f"args => plain((({expression}))(...args))", list(args))
+
+
+def check_access(page: Page, selector: str) -> None:
+    """Assert that axe-core finds nothing inside ``selector``."""
+    found = Axe().run(page, context={"include": [selector]}).response["violations"]
+    assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from traitlets import TraitError
 
 from attention_src.experiments.query_key_value import dictionary
 from attention_src.query_key_value import SoftDictionary
 from attention_src.widgets.dictionary import SCORES, Dictionary, doubles
-from tests.browser import DESKTOP, PHONE, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
 
 LIVE = "#widget-dictionary"
 PAGE = "book/08_query_key_value.html"
@@ -160,12 +159,6 @@ def answers(page):
     return [part(page, ".di-answers dd:nth-of-type(1)").nth(i).inner_text() for i in range(3)]
 
 
-def check_access(page):
-    """Assert that axe-core finds nothing in the widget."""
-    found = Axe().run(page, context={"include": [LIVE]}).response["violations"]
-    assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
-
-
 def test_it_begins_with_the_case_by_hand(page):
     assert answers(page) == ["10", "18.81", "20.00"]
     assert part(page, ".di-weight div > span:first-child").all_inner_texts() == ["0.119", "0.881"]
@@ -219,7 +212,7 @@ def test_entries_are_added_and_removed(page):
         part(page, ".di-remove").first.click()
     assert part(page, "tbody tr").count() == 1
     assert part(page, ".di-remove").is_disabled()
-    check_access(page)
+    check_access(page, LIVE)
 
 
 def test_the_examples_can_be_loaded(page):
@@ -256,9 +249,9 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
     with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
-        check_access(page)
+        check_access(page, LIVE)
         part(page, "button").filter(has_text="On a line").click()
-        check_access(page)
+        check_access(page, LIVE)
         box = part(page, ".wa-widget").bounding_box()
         inside = part(page, ".wa-widget *").evaluate_all(
             "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from traitlets import TraitError
 
@@ -20,7 +19,7 @@ from attention_src.scores import (
 )
 from attention_src.widgets import base
 from attention_src.widgets.plane import Plane
-from tests.browser import DESKTOP, PHONE, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
 
 LIVE = "#widget-plane"
 PAGE = "book/03_attention.html"
@@ -233,12 +232,6 @@ def shown(page):
     return [float(text) for text in column(page, 2)], part(page, "tfoot .pl-value").inner_text()
 
 
-def check_access(page):
-    """Assert that axe-core finds nothing in the widget."""
-    found = Axe().run(page, context={"include": [LIVE]}).response["violations"]
-    assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
-
-
 def test_it_begins_with_the_case_by_hand(page):
     assert shown(page) == ([0.665, 0.245, 0.09], "14.2")
     assert column(page, 1) == ["2.00", "1.00", "0.00"]
@@ -309,7 +302,7 @@ def test_hidden_keys_get_nothing_and_all_hidden_gives_zeros(page):
     assert shown(page) == ([0, 0, 0], "0.0")
     assert part(page, ".pl-message").inner_text().startswith("The query may look at nothing")
     assert part(page, ".pl-draws button").nth(0).is_disabled()
-    check_access(page)
+    check_access(page, LIVE)
 
 
 def test_random_draws_are_counted_and_come_near_the_mixture(page):
@@ -360,12 +353,12 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
     with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
-        check_access(page)
+        check_access(page, LIVE)
         part(page, ".pl-draws button").nth(2).click()
         part(page, "input[type=checkbox]").nth(0).uncheck()
         part(page, ".pl-query").focus()
         page.keyboard.press("Shift+ArrowUp")
-        check_access(page)
+        check_access(page, LIVE)
         box = part(page, ".wa-widget").bounding_box()
         inside = part(page, ".wa-widget *").evaluate_all(
             "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"

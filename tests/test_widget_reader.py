@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from traitlets import TraitError
 
@@ -13,7 +12,7 @@ from attention_src.experiments.query_key_value import passage_reader
 from attention_src.query_key_value import Reader
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reader import PassageReader
-from tests.browser import DESKTOP, PHONE, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
 
 LIVE = "#widget-reader"
 PAGE = "book/08_query_key_value.html"
@@ -163,12 +162,6 @@ def part(page, selector):
     return page.locator(LIVE).locator(selector)
 
 
-def check_access(page):
-    """Assert that axe-core finds nothing in the widget."""
-    found = Axe().run(page, context={"include": [LIVE]}).response["violations"]
-    assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
-
-
 def check(page, made):
     """Assert that the page shows Python's answer and Python's weights of the facts."""
     seen = made.seen
@@ -233,7 +226,7 @@ def test_facts_are_changed_moved_removed_and_added(page):
     for _ in range(11):
         part(page, "button[aria-label='Remove this fact']").click()
     assert part(page, "button[aria-label='Remove this fact']").is_disabled()
-    check_access(page)
+    check_access(page, LIVE)
 
 
 def test_a_new_passage_has_one_answer(page):
@@ -261,10 +254,10 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
     with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
-        check_access(page)
+        check_access(page, LIVE)
         part(page, ".rd-passage button").nth(2).click()
         part(page, "select[aria-label='What is asked']").select_option("ate 0")
-        check_access(page)
+        check_access(page, LIVE)
         box = part(page, ".wa-widget").bounding_box()
         inside = part(page, ".wa-widget *").evaluate_all(
             "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
