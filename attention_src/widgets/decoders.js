@@ -1,4 +1,4 @@
-import { add, attend, dot, embed, gru, gruStep, join, linear, tanh } from "./core.js";
+import { attend, embed, gru, gruStep, join, linear, scorer, tanh } from "./core.js";
 
 // The recurrent translators of the book by their class in Python, with the names of their tensors in PyTorch.
 // translator(model, kind)(source) reads a sentence of word numbers; it gives the first state and a step for greedy().
@@ -19,7 +19,7 @@ function vector(model, kind, { states, last }) {
   const see = {
     FirstStateOnly: () => ({ context: [] }),
     VectorEveryStep: () => ({ context: squeezed }),
-    LookBack: state => look(states.map(key => dot(state, key)), states),
+    LookBack: state => look(scorer("Dot")(states)(state), states),
   }[kind];
   const step = (token, state) => {
     const word = embed(model, "embed", token), seen = see(state), moved = gruStep(model, "rnn", "_l0", join(word, seen.context), state);
@@ -30,10 +30,9 @@ function vector(model, kind, { states, last }) {
 
 // Chapter 05: the keys' half of the score once for the sentence; the larger of each pair of numbers before the words.
 function bahdanau(model, kind, { states, last }) {
-  const keys = states.map(state => linear(model, "score.of_key", state)), out = model["score.out.weight"].data;
+  const compare = scorer("Additive", model, "score")(states);
   const step = (token, state) => {
-    const word = embed(model, "embed", token), asked = linear(model, "score.of_query", state);
-    const seen = look(keys.map(key => dot(out, tanh(add(asked, key)))), states);
+    const word = embed(model, "embed", token), seen = look(compare(state), states);
     const moved = gruStep(model, "cell", "", join(word, seen.context), state);
     const pairs = linear(model, "pairs", join(moved, seen.context, word));
     const larger = Float64Array.from({ length: pairs.length / 2 }, (_, i) => Math.max(pairs[2 * i], pairs[2 * i + 1]));
