@@ -19,7 +19,7 @@ from attention_src.alignment import alignment_error_rate, hardest
 from attention_src.attention import weigh
 from attention_src.bahdanau import Bahdanau
 from attention_src.bottleneck import VectorEveryStep
-from attention_src.data.translation import BANDS, Pair
+from attention_src.data.translation import BANDS, GRAMMARS, Pair
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import (
     LONGEST,
@@ -414,6 +414,33 @@ def load_translator(name: str = "luong") -> Luong:
     model = build(**settings).eval()
     model.load_state_dict(weights)
     return model
+
+
+SIDE_BY_SIDE = [
+    "the man did not find the big red house",
+    "the white cat sleeps",
+    "i know that the small bird has not eaten the cakes but the happy woman sees a black dog",
+    "the man did not find the big red house because the children have eaten the red cakes but the tired woman does not "
+    "see the queen and i know that a small bird sings here",
+]
+
+
+def side_by_side() -> dict:
+    """Give what the widget that shows three translators side by side is made from."""
+    source, target = languages(FRENCH)
+    shown = {"vector": "one vector", "bahdanau": "look, then step", "luong": "step, then look"}
+    models = {}
+    for name, label in shown.items():
+        models[label] = small_translator(name).eval()
+        models[label].load_state_dict(load_model(f"side-{name}")[0])
+    return {
+        "models": models,
+        "source_words": source.words,
+        "target_words": target.words,
+        "grammar": GRAMMARS[FRENCH],
+        "examples": SIDE_BY_SIDE,
+        "at": 3,
+    }
 
 
 def _lines(score: str, ylabel: str, parts: dict[str, str]) -> Callable[[Results], Figure]:
