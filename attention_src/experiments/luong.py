@@ -19,7 +19,7 @@ from attention_src.alignment import alignment_error_rate, hardest
 from attention_src.attention import weigh
 from attention_src.bahdanau import Bahdanau
 from attention_src.bottleneck import VectorEveryStep
-from attention_src.data.translation import BANDS, Pair
+from attention_src.data.translation import BANDS, GRAMMARS, Pair
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import (
     LONGEST,
@@ -45,6 +45,7 @@ PLACES = 60  # the places that the location score learns; no source of the bands
 DEEP = {"layers": 2, "hidden": 48}  # two layers, one way, with about the parameters of one layer both ways
 COST = {"lengths": [50, 100, 200, 400, 800, 1600], "repeats": 9, "hidden": 64}
 SMALL = {"width": 16, "hidden": 40}  # of the three translators that a page shows side by side
+SENTENCE = "i know that the tired man did not find the big red house"  # of the widget
 SETTINGS = PROTOCOL | {
     "steps": STEPS,
     "reach": REACH,
@@ -414,6 +415,22 @@ def load_translator(name: str = "luong") -> Luong:
     model = build(**settings).eval()
     model.load_state_dict(weights)
     return model
+
+
+def widget() -> dict:
+    """Give what the widget with the movable window is made from."""
+    source, target = languages(FRENCH)
+    pair = GRAMMARS[FRENCH].translate(SENTENCE)
+    return {
+        "model": load_translator(),
+        "source_words": source.words,
+        "target_words": target.words,
+        "source": pair.source,
+        "target": pair.target,
+        "at": 6,
+        "centre": 6.3,
+        "reach": 2,
+    }
 
 
 def _lines(score: str, ylabel: str, parts: dict[str, str]) -> Callable[[Results], Figure]:
