@@ -466,15 +466,14 @@ ENCODERS = {
     "french_deep": "one way, two layers",
     "french_one_way": "one way, one layer",
 }
-GUESS = "french_general_local_p"
 TOLD = {
-    "french_general_local_m.exact": "local-m",
-    f"{GUESS}.told.exact": "local-p, told the step",
-    f"{GUESS}.exact": "local-p",
+    "french_dot_local_m.exact": "local-m",
+    "french_dot_local_p.told.exact": "local-p, told the step",
+    "french_dot_local_p.exact": "local-p",
 }
 INSIDE = {
     "french_dot_local_p.guess.inside": "French, dot",
-    f"{GUESS}.guess.inside": "French, general",
+    "french_general_local_p.guess.inside": "French, general",
     "japanese_general_local_p.guess.inside": "Japanese, general",
     "french_renormalised.guess.inside": "French, general, divided",
 }

@@ -70,7 +70,7 @@ function render({ model, el }) {
   bell.line.append(half);
 
   // -- the table, made once
-  const said = h("p", { class: "wi-said", "aria-label": "The translation" }, ...target.flatMap(word => [h("span", {}, label(word)), " "]));
+  const said = h("div", { class: "wi-said", role: "group", "aria-label": "The translation" }, ...target.flatMap(word => [h("span", {}, label(word)), " "]));
   const picture = s("svg", { viewBox: `0 0 40 ${n}`, preserveAspectRatio: "none", class: "wi-picture", role: "img" });
   const COLUMNS = ["inside", "bell", "product", "divided", "everywhere"];
   const rows = source.map((word, i) => {
