@@ -92,11 +92,14 @@ class AroundAGuess(nn.Module):
         state: Float[Tensor, "batch hidden"],
         place: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch source"]:
-        """Turn scores into weights inside the window around the guess, times the bell curve."""
+        """Turn scores into weights inside the window, times the bell curve."""
         centre, words = self.centre(state, mask), scores.shape[1]
         near = window(words, centre, self.reach)
-        weights = weigh(scores[:, None], (mask & near)[:, None])[:, 0] * bell(words, centre, self.reach / 2)
-        return weights / weights.sum(dim=1, keepdim=True) if self.renormalised else weights
+        inside = weigh(scores[:, None], (mask & near)[:, None])[:, 0]
+        weights = inside * bell(words, centre, self.reach / 2)
+        if self.renormalised:
+            weights = weights / weights.sum(dim=1, keepdim=True)
+        return weights
 
 
 def window(words: int, centre: Float[Tensor, " batch"], reach: int) -> Bool[Tensor, "batch source"]:
@@ -171,11 +174,14 @@ class Luong(EncoderDecoder):
     def step(self, token: Int[Tensor, " batch"], state: State, memory: Memory) -> Step:
         """Predict y_t from y_{t-1} and the state before: step first, then look."""
         word = self.embed(token)
-        seen = torch.cat([word, state.attentional], dim=-1) if self.feeding else word
-        top, layers = self.rnn(seen[:, None], state.layers.transpose(0, 1).contiguous())  # top: (batch, 1, hidden)
+        seen = [word, state.attentional] if self.feeding else [word]
+        before = state.layers.transpose(0, 1).contiguous()
+        top, layers = self.rnn(torch.cat(seen, dim=-1)[:, None], before)
         scores = self.score.compare(top, memory.key)[:, 0]
-        weights = self.focus(scores, memory.mask, top[:, 0], state.place + 1)
+        top = top[:, 0]  # h_t
+        weights = self.focus(scores, memory.mask, top, state.place + 1)
         context = (weights[:, None] @ memory.value)[:, 0]
-        attentional = torch.tanh(self.combine(torch.cat([context, top[:, 0]], dim=-1)))
+        both = torch.cat([context, top], dim=-1)
+        attentional = torch.tanh(self.combine(both))
         moved = State(layers.transpose(0, 1), attentional, state.place + 1)
         return Step(self.readout(attentional), moved, weights)

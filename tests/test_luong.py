@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from attention_src.attention import attend
+from attention_src.bahdanau import Bahdanau
 from attention_src.decoding import Marks, beam
 from attention_src.luong import AroundAGuess, AroundTheStep, Everywhere, Luong, State, bell, window
 from attention_src.scores import Bilinear, Concat, Dot, Location
@@ -336,3 +337,32 @@ def test_bad_input_is_named():
         model(source, mask, given[:, :0])
     with pytest.raises(ValueError, match=r"key has 10 rows, .* only 9 places"):
         build("location")(torch.full((1, 10), 4), torch.ones(1, 10, dtype=torch.bool), given[:1])
+
+
+def test_a_guess_with_all_weight_on_one_word_is_taught_by_the_papers_form_alone():
+    """Divided by its sum, a row with one word has the weight one wherever the guess is: no gradient reaches it."""
+    state = torch.randn(1, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask, scores = torch.ones(1, 6, dtype=torch.bool), torch.tensor([[0, 0, 0, 200, 0, 0]]).double()
+    for renormalised in (False, True):
+        focus = AroundAGuess(3, 2, renormalised).double()
+        focus.load_state_dict({"inner.weight": torch.eye(3).double(), "outer.weight": torch.full((1, 3), 0.5).double()})
+        row = focus(scores, mask, state, torch.tensor([1]))[0]
+        (found,) = torch.autograd.grad(row[3], focus.outer.weight)
+        assert bool(found.abs().max() > 1e-6) != renormalised
+        assert bool(row[3] == 1) == renormalised
+
+
+def test_bahdanaus_look_knows_one_word_less():
+    """The weights of step t have a gradient to y_{t-1} in Luong's order, and exactly none in Bahdanau's."""
+    source, mask, given = example()
+    torch.manual_seed(0)
+    sizes = {"width": WIDTH, "hidden": HIDDEN, "annotation": 6, "score": 3, "maxout": 5}
+    last_word = {}
+    for model in (build(), Bahdanau(SOURCE, TARGET, **sizes).double()):
+        words = model.embed(given).detach().requires_grad_()
+        _, weights = decode(model, source, mask, words)
+        (gradient,) = torch.autograd.grad(weights[2][:, 0].sum(), words)  # step 3; words[:, 2] is the last one
+        last_word[type(model)] = bool(gradient[:, 2].ne(0).all())
+        assert gradient[:, :2].abs().amax(dim=2).gt(0).all()
+        assert gradient[:, 3:].eq(0).all()
+    assert last_word == {Luong: True, Bahdanau: False}
