@@ -38,7 +38,7 @@ from attention_src.alignment import (
 from attention_src.bahdanau import Bahdanau
 from attention_src.data.batches import Batch, Bitext
 from attention_src.data.translation import GRAMMARS, Pair
-from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import Measures, Rule, Run, Tolerance, bahdanau, luong
 from attention_src.experiments.luong import SIZES, STEPS
 from attention_src.experiments.luong import build as build_luong
 from attention_src.experiments.protocol import (
@@ -660,6 +660,26 @@ def load_translator(name: str) -> nn.Module:
     return model
 
 
+SENTENCE = "the man did not find the big red house"
+TIME = "我 昨天 没有 看见 那 只 小 猫"
+
+
+def widget() -> dict:
+    """Give what the widget that reads maps as links is made from."""
+    shown = [
+        ("Bahdanau, to French", bahdanau.load_translator, "french", SENTENCE),
+        ("Luong, to French", luong.load_translator, "french", SENTENCE),
+        ("trained to look elsewhere, to French", partial(load_translator, "alignment-liar"), "french", SENTENCE),
+        ("Luong, from Chinese", partial(load_translator, "alignment-chinese"), "chinese", TIME),
+    ]
+    made = []
+    for title, load, corpus, sentence in shown:
+        pair = GRAMMARS[CORPORA[corpus]].translate(sentence)
+        (weights,) = maps(load(), [pair], corpus)
+        made.append({"title": title, **pair._asdict(), "weights": weights, "gold": pair.links})
+    return {"maps": [{name: value for name, value in one.items() if name != "links"} for one in made]}
+
+
 def _map(model: Callable[[], nn.Module], corpus: str, sentence: str) -> Callable[[Results], Figure]:
     def draw(results: Results) -> Figure:
         pair = GRAMMARS[CORPORA[corpus]].translate(sentence)
@@ -699,8 +719,8 @@ def _errors(results: Results) -> Figure:
     return plots.lines_over_seeds(list(names.values()), tables, xlabel="corpus", ylabel="alignment error, %")
 
 
-SENTENCE = "the man did not find the big red house"
 CHARTS = {
+    "honest": _map(luong.load_translator, "french", SENTENCE),
     "errors": _errors,
     "me": _map(partial(load_translator, "alignment-chinese"), "chinese", I_LOVE_YOU),
     "liar": _map(partial(load_translator, "alignment-liar"), "french", SENTENCE),
