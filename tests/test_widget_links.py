@@ -108,12 +108,10 @@ def maths(browser):
 def same(maths, made):
     """Assert that the page counts what Python counts."""
     state = made.state()
-    found = maths(
-        "s => { const t = all.tidy(s), m = s.maps[t.chosen], l = all.said(m, t); return { l, ...all.count(l, m.gold) } }",
-        state,
-    )
+    links = maths("s => all.said(s.maps[s.chosen], all.tidy(s))", state)
+    found = maths("(links, gold) => all.count(links, gold)", links, state["maps"][state["chosen"]]["gold"])
     seen = made.seen
-    assert [tuple(link) for link in found["l"]] == seen.links
+    assert [tuple(link) for link in links] == seen.links
     assert found["right"] == seen.right
     for name in ("error", "precision", "recall"):
         assert found[name] == pytest.approx(getattr(seen, name), abs=1e-12)
@@ -240,7 +238,8 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         check_access(page, LIVE)
         box = part(page, ".wa-widget").bounding_box()
         inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken, .ln-scroll')).map(n => n.getBoundingClientRect().right))"
+            """all => Math.max(...all.filter(n => !n.closest('.wa-spoken, .ln-scroll'))
+                .map(n => n.getBoundingClientRect().right))"""
         )
         assert inside <= box["x"] + box["width"]
         assert part(page, "tbody button").first.bounding_box()["width"] >= 24
