@@ -660,8 +660,19 @@ def load_translator(name: str) -> nn.Module:
     return model
 
 
-SENTENCE = "the man did not find the big red house"
+SENTENCE = "the man did not find the red house"
 TIME = "我 昨天 没有 看见 那 只 小 猫"
+SOUNDS = "我 wǒ 爱 ài 你 nǐ 昨天 zuótiān 没有 méiyǒu 看见 kànjiàn 那 nà 只 zhī 小 xiǎo 猫 māo".split()
+PINYIN = dict(zip(SOUNDS[::2], SOUNDS[1::2], strict=True))  # pictures are drawn in letters that every machine has
+
+
+def spelled(words: Sequence[str]) -> list[str]:
+    """Chinese words in Latin letters, for pictures; others as they are.
+
+    >>> spelled(("我", "爱", "you"))
+    ['wǒ', 'ài', 'you']
+    """
+    return [PINYIN.get(word, word) for word in words]
 
 
 def widget() -> dict:
@@ -676,8 +687,9 @@ def widget() -> dict:
     for title, load, corpus, sentence in shown:
         pair = GRAMMARS[CORPORA[corpus]].translate(sentence)
         (weights,) = maps(load(), [pair], corpus)
-        made.append({"title": title, **pair._asdict(), "weights": weights, "gold": pair.links})
-    return {"maps": [{name: value for name, value in one.items() if name != "links"} for one in made]}
+        words = {"source": spelled(pair.source), "target": pair.target}
+        made.append(words | {"title": title, "weights": weights, "gold": pair.links})
+    return {"maps": made}
 
 
 def _map(model: Callable[[], nn.Module], corpus: str, sentence: str) -> Callable[[Results], Figure]:
@@ -685,9 +697,17 @@ def _map(model: Callable[[], nn.Module], corpus: str, sentence: str) -> Callable
         pair = GRAMMARS[CORPORA[corpus]].translate(sentence)
         (weights,) = maps(model(), [pair], corpus)
         gold = {(j, i) for i, j in pair.links}
-        return plots.heatmap(weights.tolist(), pair.target, pair.source, gold=gold)
+        return plots.heatmap(weights.tolist(), pair.target, spelled(pair.source), gold=gold)
 
     return draw
+
+
+def _left_out(results: Results) -> Figure:
+    pair = GRAMMARS[CORPORA["french"]].translate(SENTENCE)
+    (batch,) = encoded([pair], CORPORA["french"])
+    moved = left_out(luong.load_translator(), batch.source[0], batch.given[0])[:-1]
+    gold = {(j, i) for i, j in pair.links}
+    return plots.heatmap(moved.tolist(), pair.target, pair.source, gold=gold)
 
 
 def _settling(results: Results) -> Figure:
@@ -720,6 +740,7 @@ def _errors(results: Results) -> Figure:
 
 
 CHARTS = {
+    "left_out": _left_out,
     "honest": _map(luong.load_translator, "french", SENTENCE),
     "errors": _errors,
     "me": _map(partial(load_translator, "alignment-chinese"), "chinese", I_LOVE_YOU),
