@@ -662,8 +662,10 @@ def load_translator(name: str) -> nn.Module:
 
 SENTENCE = "the man did not find the red house"
 TIME = "我 昨天 没有 看见 那 只 小 猫"
-SOUNDS = "我 wǒ 爱 ài 你 nǐ 昨天 zuótiān 没有 méiyǒu 看见 kànjiàn 那 nà 只 zhī 小 xiǎo 猫 māo".split()
-PINYIN = dict(zip(SOUNDS[::2], SOUNDS[1::2], strict=True))  # pictures are drawn in letters that every machine has
+PINYIN = {  # pictures are drawn in letters that every machine has
+    **{"我": "wǒ", "爱": "ài", "你": "nǐ", "昨天": "zuótiān", "没有": "méiyǒu"},
+    **{"看见": "kànjiàn", "那": "nà", "只": "zhī", "小": "xiǎo", "猫": "māo"},
+}
 
 
 def spelled(words: Sequence[str]) -> list[str]:
