@@ -38,11 +38,12 @@ def alignment_error_rate(
 ) -> Agreement:
     """Compare predicted links A with sure links S and possible links P.
 
-    The error rate is 1 - (|A and S| + |A and P|) / (|A| + |S|). All
-    sentences are counted together, so a long one counts for more. Sure
-    links are possible ones too; without ``possible``, only they are.
-    Where nothing was predicted the precision is 1, and where nothing is
-    sure the recall is 1; if there is neither, the error is 0.
+    The error rate is one minus (the links in A and S, and again those in
+    A and P) / (the links in A, and those in S). All sentences are counted
+    together, so a long one counts for more. Sure links are possible ones
+    too; without ``possible``, only they are. Where nothing was predicted
+    the precision is 1, and where nothing is sure the recall is 1; if there
+    is neither, the error is 0.
 
     >>> alignment_error_rate([{(0, 0), (1, 2)}], [{(0, 0)}], [{(1, 1)}])
     Agreement(error=0.33333333333333337, precision=0.5, recall=1.0)

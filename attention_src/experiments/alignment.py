@@ -735,7 +735,7 @@ def _errors(results: Results) -> Figure:
 
     def column(path: str, corpus: str) -> list[float]:
         part = path.format(corpus).replace("french_general.", "french_general.honest.")
-        return [seed[0] for seed in np.reshape(results.table(part)[1], (-1, 1))]
+        return results.at(part)
 
     tables = {label: np.array([column(path, corpus) for corpus in CORPORA]).T for label, path in rows.items()}
     return plots.lines_over_seeds(list(names.values()), tables, xlabel="corpus", ylabel="alignment error, %")
