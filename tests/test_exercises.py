@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.exercises import Checker
+from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
@@ -75,6 +76,75 @@ MISTAKES = {
         (
             lambda weights, value, draws: value[torch.multinomial((weights > 0).double(), draws, True)].mean(dim=0),
             "come close to the expectation",
+        ),
+    ],
+    links.check_error_rate: [
+        (lambda predicted, sure, possible: 1 - links.error_rate(predicted, sure, possible), "1 - (2 + 3)"),
+        (lambda predicted, sure, possible: links.error_rate(predicted, sure, sure), "1 - (2 + 3)"),
+        (
+            lambda predicted, sure, possible: (
+                1
+                - sum(len(a & s) + len(a & p) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / sum(len(a) + len(s) for a, s in zip(predicted, sure, strict=True))
+            ),
+            "counts as possible too",
+        ),
+        (
+            lambda predicted, sure, possible: (
+                sum(links.error_rate([a], [s], [p]) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / len(sure)
+            ),
+            "not the mean",
+        ),
+        (
+            lambda predicted, sure, possible: links.error_rate(predicted, sure, possible) or 1 / len(predicted[0]) * 0,
+            "nothing was said",
+        ),
+    ],
+    links.check_shares: [
+        (lambda table, source, target: links.shares(table, source, target).mT, "3 rows of 2"),
+        (lambda table, source, target: table[source][:, target].mT, "sum to one"),
+        (lambda table, source, target: table[source][:, target].softmax(dim=0).mT, "1/4 das"),
+        (lambda table, source, target: torch.full((len(target), len(source)), 1 / len(source)).double(), "1/4 das"),
+        (lambda table, source, target: (table / table.sum(0))[source][:, target].mT, "sum to one"),
+        (
+            lambda table, source, target: links.shares(table / table.sum(dim=1, keepdim=True), source, target),
+            "are not in the sentence",
+        ),
+    ],
+    links.check_agreed: [
+        (lambda forwards, backwards: {(j, i) for i, j in links.agreed(forwards, backwards)}, "as (source, target)"),
+        (lambda forwards, backwards: {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}, "no link"),
+        (
+            lambda forwards, backwards: (
+                {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}
+                | {(i, j) for i, j in enumerate(backwards.argmax(1).tolist())}
+            ),
+            "both links are given",
+        ),
+        (
+            lambda forwards, backwards: {(i, j) for j, i in ((forwards + backwards.mT) > 1.2).nonzero().tolist()},
+            "heavy or light",
+        ),
+    ],
+    links.check_what_matters: [
+        (lambda say, source: links.what_matters(say, source).mT, "2 rows of 4"),
+        (lambda say, source: 2 * links.what_matters(say, source), "leaving out a moves half"),
+        (
+            lambda say, source: torch.stack(
+                [(say(source[:j] + source[j + 1 :]) - say(source)).amax(1) for j in range(len(source))], 1
+            ),
+            "half the sum",
+        ),
+        (
+            lambda say, source: torch.stack(
+                [(say([w for w in source if w != x]) - say(source)).abs().sum(1) / 2 for x in source], 1
+            ),
+            "one is left out",
+        ),
+        (
+            lambda say, source: (links.what_matters(say, source), source.pop())[0],
+            "as long afterwards",
         ),
     ],
     look.check_annotations: [
@@ -413,6 +483,10 @@ SOLUTIONS = {
     a.check_decoder_mask: a.decoder_mask,
     a.check_softmax_gradient: a.softmax_gradient,
     a.check_average_of_choices: a.average_of_choices,
+    links.check_error_rate: links.error_rate,
+    links.check_shares: links.shares,
+    links.check_agreed: links.agreed,
+    links.check_what_matters: links.what_matters,
     look.check_annotations: look.annotations,
     look.check_look_then_step: look.look_then_step,
     look.check_maxout: look.maxout,
