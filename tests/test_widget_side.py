@@ -26,7 +26,7 @@ SIZES = len(ENGLISH), len(FRENCH)
 EXAMPLES = ["the black cat sleeps", "the dog eats a red pear"]
 CLOSE = {"rtol": 0, "atol": 1e-5}
 LIVE = "#widget-side"
-PAGE = "book/widgets.html"
+PAGE = "book/07_alignment.html"
 
 
 def step_then_look(score=None, focus=None, **sizes):
@@ -294,3 +294,8 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
             assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
             check_inside(page, LIVE)
         check_access(page, LIVE)
+
+
+def test_the_gallery_shows_it_too(browser, site):
+    with opened(browser, f"{site}book/widgets.html{LIVE}", LIVE, quiet=False) as page:
+        assert part(page, ".sd-card").count() == 3
