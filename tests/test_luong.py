@@ -366,3 +366,20 @@ def test_bahdanaus_look_knows_one_word_less():
         assert gradient[:, :2].abs().amax(dim=2).gt(0).all()
         assert gradient[:, 3:].eq(0).all()
     assert last_word == {Luong: True, Bahdanau: False}
+
+
+def test_step_t_of_local_m_looks_around_word_t():
+    model, (source, mask, given) = build(focus="local-m"), example()
+    _, weights = decode(model, source, mask, model.embed(given))
+    seen = [[place for place in range(1, 6) if row[0, place - 1] > 0] for row in weights]
+    assert seen == [[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5], [2, 3, 4, 5]]
+
+
+def test_what_is_said_teaches_the_words_that_were_mixed():
+    """The gradient reaches each value by its weight, not only the keys by the scores."""
+    model, (source, mask, given) = build(), example()
+    memory, state = model.encode(source, mask)
+    value = memory.value.detach().requires_grad_()
+    model.step(given[:, 0], state, memory._replace(value=value)).logits.sum().backward()
+    assert value.grad[mask].abs().amax(dim=1).gt(0).all()
+    assert value.grad[~mask].eq(0).all()

@@ -485,7 +485,8 @@ def _scores(corpus: str) -> dict[str, str]:
 def _cost(results: Results) -> Figure:
     names = {"global": "global", "guessed": "window, guessed", "cut": "window"}
     tables = {label: results.table(f"cost.{name}")[1] for name, label in names.items()}
-    return plots.lines_over_seeds(COST["lengths"], tables, xlabel="words in the source", ylabel="milliseconds a look")
+    lengths = [f"{words:,}" for words in COST["lengths"]]
+    return plots.lines_over_seeds(lengths, tables, xlabel="words in the source", ylabel="milliseconds a look")
 
 
 ENCODERS = {
