@@ -718,9 +718,8 @@ def _settling(results: Results) -> Figure:
         "two full trainings": results.table(f"{path}.twins_alike")[1],
         f"full, and {FEW} pairs": results.table(f"{path}.few_alike")[1],
     }
-    return plots.lines_over_seeds(
-        CHECKPOINTS, tables, xlabel="training step", ylabel="largest weight on the same word, %"
-    )
+    steps = [str(step) for step in CHECKPOINTS]
+    return plots.lines_over_seeds(steps, tables, xlabel="training step", ylabel="rows that agree, %")
 
 
 def _errors(results: Results) -> Figure:
