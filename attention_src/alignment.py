@@ -318,7 +318,7 @@ def left_out(
     """How much p(y_i) changes when source word x_j is left out, from 0 to 1."""
     words = len(source)
     if words < 2:
-        raise ValueError("source must have at least 2 words, so that one can be left out")
+        raise ValueError("source must have at least 2 words to leave one out")
     others = ~torch.eye(words, dtype=torch.bool)
     shorter = torch.stack([source[kept] for kept in others])
     without = say(model, shorter, given.expand(words, -1))
