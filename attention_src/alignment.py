@@ -51,8 +51,8 @@ def alignment_error_rate(
     possible = sure if possible is None else possible
     if not len(predicted) == len(sure) == len(possible):
         raise ValueError(
-            "predicted, sure and possible must have one set of links a sentence, "
-            f"but have {len(predicted)}, {len(sure)} and {len(possible)}"
+            "predicted, sure and possible must have one set of links a sentence,"
+            f" but have {len(predicted)}, {len(sure)} and {len(possible)}"
         )
     said = right = allowed = wanted = 0
     for links, must, may in zip(predicted, sure, possible, strict=True):
