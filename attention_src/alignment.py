@@ -51,8 +51,8 @@ def alignment_error_rate(
     possible = sure if possible is None else possible
     if not len(predicted) == len(sure) == len(possible):
         raise ValueError(
-            "predicted, sure and possible must have one set of links a sentence, "
-            f"but have {len(predicted)}, {len(sure)} and {len(possible)}"
+            "predicted, sure and possible must have one set of links a sentence,"
+            f" but have {len(predicted)}, {len(sure)} and {len(possible)}"
         )
     said = right = allowed = wanted = 0
     for links, must, may in zip(predicted, sure, possible, strict=True):
@@ -318,7 +318,7 @@ def left_out(
     """How much p(y_i) changes when source word x_j is left out, from 0 to 1."""
     words = len(source)
     if words < 2:
-        raise ValueError("source must have at least 2 words, so that one can be left out")
+        raise ValueError("source must have at least 2 words to leave one out")
     others = ~torch.eye(words, dtype=torch.bool)
     shorter = torch.stack([source[kept] for kept in others])
     without = say(model, shorter, given.expand(words, -1))

@@ -9,10 +9,15 @@ from torch.testing import assert_close
 from attention_src.exercises import Checker
 
 Link = tuple[int, int]
+Links = list[set[Link]]  # a set for each sentence
+Say = Callable[[list[str]], Tensor]
 
 
-def error_rate(predicted: list[set[Link]], sure: list[set[Link]], possible: list[set[Link]]) -> float:
-    """Give the alignment error rate of all sentences together; 0 where nothing was said and nothing is sure."""
+def error_rate(predicted: Links, sure: Links, possible: Links) -> float:
+    """Give the alignment error rate of all sentences together.
+
+    It is 0 where nothing was said and nothing is sure.
+    """
     hits = total = 0
     for said, must, may in zip(predicted, sure, possible, strict=True):
         hits += len(said & must) + len(said & (must | may))
@@ -21,7 +26,10 @@ def error_rate(predicted: list[set[Link]], sure: list[set[Link]], possible: list
 
 
 def shares(table: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Share each target word out among the source words: (target, source), from p(f | e) = table[e, f]."""
+    """Share each target word out among the source words: (target, source).
+
+    ``table[e, f]`` is p(f | e).
+    """
     fits = table[source][:, target].mT
     return fits / fits.sum(dim=1, keepdim=True)
 
@@ -29,19 +37,25 @@ def shares(table: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def agreed(forwards: Tensor, backwards: Tensor) -> set[Link]:
     """Give the links (source, target) that are largest in the row of each map.
 
-    ``forwards`` is (target, source), and ``backwards``, of a translator of the other direction, is (source, target).
+    ``forwards`` is (target, source); ``backwards``, the map of a translator
+    of the other direction, is (source, target).
     """
-    there, back = forwards.argmax(dim=1).tolist(), backwards.argmax(dim=1).tolist()
+    there = forwards.argmax(dim=1).tolist()
+    back = backwards.argmax(dim=1).tolist()
     return {(i, j) for j, i in enumerate(there) if back[i] == j}
 
 
-def what_matters(say: Callable[[list[str]], Tensor], source: list[str]) -> Tensor:
-    """Give (target, source): how far p(y_i) moves, by total variation, when source word j is left out.
+def what_matters(say: Say, source: list[str]) -> Tensor:
+    """Give (target, source): how far p(y_i) moves without source word j.
 
-    ``say(words)`` gives the probabilities (target, vocab) of all words at each step.
+    ``say(words)`` gives the probabilities (target, vocab) of all words at
+    each step. How far is measured by total variation.
     """
     whole = say(source)
-    columns = [(say(source[:j] + source[j + 1 :]) - whole).abs().sum(dim=1) / 2 for j in range(len(source))]
+    columns = []
+    for j in range(len(source)):
+        without = say(source[:j] + source[j + 1 :])
+        columns.append((without - whole).abs().sum(dim=1) / 2)
     return torch.stack(columns, dim=1)
 
 
