@@ -48,7 +48,7 @@ function render({ model, el }) {
   const truth = h("div", { class: "sd-truth", role: "group", "aria-label": "The true translation: choose a word", lang: "fr" });
   const cards = runs.map(({ name }) => {
     const id = unique("card"), parts = { score: h("p", { class: "sd-score" }), said: h("ol", { class: "sd-said", lang: "fr", "aria-label": `What ${name} says` }), map: h("div", { class: "sd-map" }), note: h("p", { class: "sd-note" }) };
-    return { ...parts, box: h("section", { class: "sd-card", "aria-labelledby": id }, h("h4", { id }, name), ...Object.values(parts)) };
+    return { ...parts, box: h("section", { class: "sd-card", "aria-labelledby": id }, h("p", { id, class: "sd-name" }, name), ...Object.values(parts)) };
   });
   const work = h("div", {}, hint, truth, h("div", { class: "sd-cards" }, ...cards.map(card => card.box)));
   frame(el, "Three translators side by side");
