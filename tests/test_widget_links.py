@@ -169,7 +169,7 @@ def check(page, made):
     columns = len(one["source"])
     assert {(at % columns, at // columns) for at, mark in enumerate(marks) if mark} == set(seen.links)
     assert sum(mark == "●" for mark in marks) == seen.right
-    numbers = [round(100 * share) for share in (seen.precision, seen.recall, seen.error)]
+    numbers = [int(100 * share + 0.5) for share in (seen.precision, seen.recall, seen.error)]
     text = part(page, ".ln-result strong").inner_text()
     assert text == f"Precision {numbers[0]} %, recall {numbers[1]} %, alignment error {numbers[2]} %."
 
