@@ -7,9 +7,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.exercises import Checker
+from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
+from attention_src.exercises import luong as step
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
 
@@ -74,6 +76,75 @@ MISTAKES = {
         (
             lambda weights, value, draws: value[torch.multinomial((weights > 0).double(), draws, True)].mean(dim=0),
             "come close to the expectation",
+        ),
+    ],
+    links.check_error_rate: [
+        (lambda predicted, sure, possible: 1 - links.error_rate(predicted, sure, possible), "1 - (2 + 3)"),
+        (lambda predicted, sure, possible: links.error_rate(predicted, sure, sure), "1 - (2 + 3)"),
+        (
+            lambda predicted, sure, possible: (
+                1
+                - sum(len(a & s) + len(a & p) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / sum(len(a) + len(s) for a, s in zip(predicted, sure, strict=True))
+            ),
+            "counts as possible too",
+        ),
+        (
+            lambda predicted, sure, possible: (
+                sum(links.error_rate([a], [s], [p]) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / len(sure)
+            ),
+            "not the mean",
+        ),
+        (
+            lambda predicted, sure, possible: links.error_rate(predicted, sure, possible) or 1 / len(predicted[0]) * 0,
+            "nothing was said",
+        ),
+    ],
+    links.check_shares: [
+        (lambda table, source, target: links.shares(table, source, target).mT, "3 rows of 2"),
+        (lambda table, source, target: table[source][:, target].mT, "sum to one"),
+        (lambda table, source, target: table[source][:, target].softmax(dim=0).mT, "1/4 das"),
+        (lambda table, source, target: torch.full((len(target), len(source)), 1 / len(source)).double(), "1/4 das"),
+        (lambda table, source, target: (table / table.sum(0))[source][:, target].mT, "sum to one"),
+        (
+            lambda table, source, target: links.shares(table / table.sum(dim=1, keepdim=True), source, target),
+            "are not in the sentence",
+        ),
+    ],
+    links.check_agreed: [
+        (lambda forwards, backwards: {(j, i) for i, j in links.agreed(forwards, backwards)}, "as (source, target)"),
+        (lambda forwards, backwards: {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}, "no link"),
+        (
+            lambda forwards, backwards: (
+                {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}
+                | {(i, j) for i, j in enumerate(backwards.argmax(1).tolist())}
+            ),
+            "both links are given",
+        ),
+        (
+            lambda forwards, backwards: {(i, j) for j, i in ((forwards + backwards.mT) > 1.2).nonzero().tolist()},
+            "heavy or light",
+        ),
+    ],
+    links.check_what_matters: [
+        (lambda say, source: links.what_matters(say, source).mT, "2 rows of 4"),
+        (lambda say, source: 2 * links.what_matters(say, source), "leaving out a moves half"),
+        (
+            lambda say, source: torch.stack(
+                [(say(source[:j] + source[j + 1 :]) - say(source)).amax(1) for j in range(len(source))], 1
+            ),
+            "half the sum",
+        ),
+        (
+            lambda say, source: torch.stack(
+                [(say([w for w in source if w != x]) - say(source)).abs().sum(1) / 2 for x in source], 1
+            ),
+            "one is left out",
+        ),
+        (
+            lambda say, source: (links.what_matters(say, source), source.pop())[0],
+            "as long afterwards",
         ),
     ],
     look.check_annotations: [
@@ -167,6 +238,115 @@ MISTAKES = {
         (lambda hypotheses: max(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1)), "same length"),
         (lambda hypotheses: look.best_by_length([one for one in hypotheses if one[1]]), "without words"),
         (lambda hypotheses: hypotheses[0][1], "wherever it stands"),
+    ],
+    step.check_step_then_look: [
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                lambda given, s: cell(given[:, : word.shape[1]], s), compare, combine, word, state, said, memory
+            ),
+            "what was said last beside it",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, combine, said, state, word, memory
+            ),
+            "what was said last beside it",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: (
+                cell(torch.cat([word, said], dim=1), state),
+                None,
+                compare(state, memory).softmax(dim=0),
+            ),
+            "sum to one",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: (
+                cell(torch.cat([word, said], dim=1), state),
+                *step.step_then_look(lambda given, s: s, compare, combine, word, state, said, memory)[1:],
+            ),
+            "changes the weights",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, lambda s, h: compare(s / 2, h), combine, word, state, said, memory
+            ),
+            "scores of the new state",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, lambda both: combine(both.roll(5, 1)), word, state, said, memory
+            ),
+            "the context first",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, lambda both: combine(torch.cat([both[:, :7], state], 1)), word, state, said, memory
+            ),
+            "the context first",
+        ),
+    ],
+    step.check_window_weights: [
+        (lambda scores, centre, reach: scores.softmax(dim=1), "1/4, 1/2, 1/4 and 0"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre + 1, reach), "1/4, 1/2, 1/4 and 0"),
+        (lambda scores, centre, reach: scores.softmax(1) * step.window_weights(scores, centre, reach).gt(0), "1/4"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre.floor(), reach), "a centre of 2.5"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre[:1], reach), "a window of its own"),
+        (
+            lambda scores, centre, reach: scores.masked_fill(
+                (torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() > reach, -torch.inf
+            ).softmax(dim=1),
+            "not NaN",
+        ),
+        (
+            lambda scores, centre, reach: scores.masked_fill(
+                (torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() > reach, LOW
+            ).softmax(dim=1),
+            "not equal shares",
+        ),
+        (
+            lambda scores, centre, reach: torch.nn.functional.normalize(
+                scores.softmax(1) * ((torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() <= reach), 1, 1
+            ),
+            "a thousand higher",
+        ),
+    ],
+    step.check_bell_weights: [
+        (lambda weights, centre, spread: weights, "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre - 1, spread), "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, spread / 2**0.5), "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, spread**0.5), "exp(-8)"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, 1.0), "exp(-8)"),
+        (
+            lambda weights, centre, spread: (
+                step.bell_weights(weights, centre, spread)
+                if weights[0, 0] != 0.5
+                else torch.nn.functional.normalize(step.bell_weights(weights, centre, spread), 1, 1)
+            ),
+            "not divided by their sums",
+        ),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre[:1], spread), "a bell of its own"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre.detach(), spread), "gradient"),
+    ],
+    step.check_look_inside: [
+        (lambda query, memory, centre, reach: (memory @ query).softmax(0) @ memory, "at most ``reach``"),
+        (lambda query, memory, centre, reach: step.look_inside(query, memory, centre + 1, reach), "at most ``reach``"),
+        (lambda query, memory, centre, reach: step.look_inside(query, memory, centre, reach - 1), "at most ``reach``"),
+        (
+            lambda query, memory, centre, reach: (lambda near: (near @ query).softmax(0) @ near)(
+                memory[centre - 1 - reach : centre + reach]
+            ),
+            "hangs over",
+        ),
+        (
+            lambda query, memory, centre, reach: (
+                (memory @ query)
+                .masked_fill((torch.arange(1, len(memory) + 1) - centre).abs() > reach, -torch.inf)
+                .softmax(0)
+                @ memory
+            ),
+            "not read",
+        ),
     ],
     b.check_last_states: [
         (lambda states, mask: states[:, -1], "shorter sentence"),
@@ -303,10 +483,18 @@ SOLUTIONS = {
     a.check_decoder_mask: a.decoder_mask,
     a.check_softmax_gradient: a.softmax_gradient,
     a.check_average_of_choices: a.average_of_choices,
+    links.check_error_rate: links.error_rate,
+    links.check_shares: links.shares,
+    links.check_agreed: links.agreed,
+    links.check_what_matters: links.what_matters,
     look.check_annotations: look.annotations,
     look.check_look_then_step: look.look_then_step,
     look.check_maxout: look.maxout,
     look.check_best_by_length: look.best_by_length,
+    step.check_step_then_look: step.step_then_look,
+    step.check_window_weights: step.window_weights,
+    step.check_bell_weights: step.bell_weights,
+    step.check_look_inside: step.look_inside,
     b.check_last_states: b.last_states,
     b.check_teacher_forcing: b.teacher_forcing,
     b.check_loss_without_padding: b.loss_without_padding,

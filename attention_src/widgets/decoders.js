@@ -4,7 +4,7 @@ import { attend, embed, gru, gruStep, join, linear, scorer, tanh } from "./core.
 // translator(model, kind)(source) reads a sentence of word numbers; it gives the first state and a step for greedy().
 // A step gives the logits and the next state and, where the decoder looks back, the scores, the weights and the context.
 export const translator = (model, kind) => source =>
-  ({ FirstStateOnly: vector, VectorEveryStep: vector, LookBack: vector, Bahdanau: bahdanau })[kind](model, kind,
+  ({ FirstStateOnly: vector, VectorEveryStep: vector, LookBack: vector, Bahdanau: bahdanau, Luong: luong })[kind](model, kind,
     gru(model, "encoder.rnn", source.map(word => embed(model, "encoder.embed", word))));
 
 // One look at the memory: one score for each word of the source, their softmax, and the mixture of the states.
@@ -40,4 +40,15 @@ function bahdanau(model, kind, { states, last }) {
   };
   const width = model["start.weight"].shape[1]; // the backward reading ends at the first word
   return { state: tanh(linear(model, "start", last.subarray(last.length - width))), step };
+}
+
+// Chapter 06, with the general score and global attention: step first, then look; what comes of it goes into the next step.
+function luong(model, kind, { states, last }) {
+  const compare = scorer("Bilinear", model, "score")(states);
+  const step = (token, { hidden, attentional }) => {
+    const moved = gruStep(model, "rnn", "_l0", join(embed(model, "embed", token), attentional), hidden);
+    const seen = look(compare(moved), states), said = tanh(linear(model, "combine", join(seen.context, moved)));
+    return { ...seen, logits: linear(model, "readout", said), state: { hidden: moved, attentional: said } };
+  };
+  return { state: { hidden: last, attentional: new Float64Array(last.length) }, step };
 }
