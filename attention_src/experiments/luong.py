@@ -503,11 +503,10 @@ INSIDE = {
     "french_dot_local_p.guess.inside": "French, dot",
     "french_general_local_p.guess.inside": "French, general",
     "japanese_general_local_p.guess.inside": "Japanese, general",
-    "french_renormalised.guess.inside": "French, general, divided",
+    "french_renormalised.guess.inside": "French, divided",
 }
 CHARTS = {
     "french_scores": _exact(_scores("french")),
-    "japanese_scores": _exact(_scores("japanese")),
     "french_localities": _exact(_localities("french")),
     "japanese_localities": _exact(_localities("japanese")),
     "encoders": _exact(ENCODERS),
