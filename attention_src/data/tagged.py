@@ -1,4 +1,4 @@
-"""Tagged sentences from a known chain, made so that many words have two possible tags and the tag before tells which."""
+"""Tagged sentences from a known chain: many words have two possible tags, and the tag before tells which."""
 
 import random
 from typing import NamedTuple
