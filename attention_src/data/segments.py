@@ -41,9 +41,9 @@ def most_frequent(symbols: str) -> str:
 def rows(count: int, seed: int | str) -> list[Row]:
     """Draw rows; the same seed gives the same ones. In each segment one symbol comes more often than every other.
 
-    >>> one = rows(1, seed=3)[0]
+    >>> one = rows(1, seed=0)[0]
     >>> one.symbols, one.symbols[one.begin : one.end], one.answer
-    ('', '', '')
+    ('eebgggfhcfffeehefafccgce', 'cfff', 'f')
     """
     chance = random.Random(f"segments {seed}")
     return [_draw(chance) for _ in range(count)]

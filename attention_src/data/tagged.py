@@ -32,9 +32,9 @@ def tagged(count: int, seed: int | str, shortest: int = 5, longest: int = 15) ->
 
     >>> one = tagged(1, seed=1, shortest=6, longest=6)[0]
     >>> " ".join(one.words)
-    'the walk clean light open walk'
+    'the light cold clean one that'
     >>> " ".join(one.tags)
-    'article noun verb noun verb noun'
+    'article noun noun verb article noun'
     """
     if not 1 <= shortest <= longest:
         raise ValueError(f"shortest and longest must be 1 <= shortest <= longest, but are {shortest}, {longest}")
