@@ -10,6 +10,8 @@ from jaxtyping import TypeCheckError
 from torch.testing import assert_close
 from torchcrf import CRF
 
+from attention_src.data import segments, tagged
+from attention_src.experiments import structured as experiment
 from attention_src.structured import (
     FORBIDDEN,
     Choice,
@@ -631,3 +633,72 @@ def test_segment_readers(kind, hidden):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     changed = words.masked_fill(~mask, 0)
     assert_close(model(changed, mask)[0], logits)
+
+
+# --- data and what the experiment knows of it -------------------------------------------------------------------------
+
+
+def test_tagged_sentences_keep_to_their_chain():
+    some = tagged.tagged(300, "test")
+    assert some == tagged.tagged(300, "test") != tagged.tagged(300, "other")
+    assert {len(one.words) for one in some} == set(range(5, 16))
+    for one in some:
+        assert len(one.words) == len(one.tags)
+        assert all(word in tagged.WORDS[tag] for word, tag in zip(one.words, one.tags, strict=True))
+        assert tagged.START[tagged.TAGS.index(one.tags[0])] > 0
+        for before, after in itertools.pairwise(one.tags):
+            assert tagged.NEXT[before][tagged.TAGS.index(after)] > 0
+    assert all(sum(row) == pytest.approx(1) for row in [tagged.START, *tagged.NEXT.values()])
+    with pytest.raises(ValueError, match="shortest and longest must be 1 <= shortest <= longest, but are 0, 3"):
+        tagged.tagged(1, 0, 0, 3)
+
+
+def test_rows_have_one_segment_with_a_clear_answer():
+    some = segments.rows(500, "test")
+    assert some == segments.rows(500, "test") != segments.rows(500, "other")
+    assert {row.end - row.begin for row in some} == {4, 5, 6}
+    lights = {True: [], False: []}
+    for row in some:
+        assert len(row.symbols) == len(row.lights) == 24
+        inside = row.symbols[row.begin : row.end]
+        assert all(inside.count(row.answer) > inside.count(other) for other in set(inside) - {row.answer})
+        for place, on in enumerate(row.lights):
+            lights[row.begin <= place < row.end].append(on)
+    assert np.mean(lights[True]) == pytest.approx(0.8, abs=0.03)
+    assert np.mean(lights[False]) == pytest.approx(0.2, abs=0.02)
+
+
+def test_the_true_chain_gives_the_probability_by_which_sentences_are_drawn():
+    one = tagged.Tagged(("the", "light", "run"), ("article", "noun", "verb"))
+    words, tags, mask = experiment.encoded([one])
+    emit, chain = experiment.true_chain()
+    drawn = 0.6 * (1 / 4) * 0.6 * (1 / 6) * 0.8 * (1 / 6)
+    assert chain.score(emit[words], tags, mask).exp().item() == pytest.approx(drawn)
+
+
+def test_what_is_right_is_counted_by_hand():
+    found = torch.tensor([[0, 3, 2], [2, 3, -1]])  # article, verb, noun: an impossible pair
+    tags, mask = torch.tensor([[0, 2, 2], [2, 3, 0]]), torch.tensor([[True] * 3, [True, True, False]])
+    assert experiment.tagged_well(found, tags, mask) == {
+        "words": pytest.approx(0.8),
+        "sentences": 0.5,
+        "impossible": 0.5,
+    }
+
+
+def test_the_best_answer_weighs_all_segments():
+    """Four lights in a row, all else dark: the segment is there, and its symbol is the answer."""
+    row = segments.Row("a" * 10 + "bcbb" + "a" * 10, (False,) * 10 + (True,) * 4 + (False,) * 10, 10, 14)
+    assert experiment.best_answer(row) == "b"
+    assert experiment.unambiguous(1) == 1
+    assert experiment.unambiguous(2) == pytest.approx(1 / 8)
+    assert experiment.unambiguous(3) == pytest.approx((8 + 3 * 8 * 7) / 8**3)
+
+
+def test_pairs_are_the_tags_with_those_before():
+    assert experiment.PairTagger.pairs(torch.tensor([[1, 0, 1]])).tolist() == [[1, 2, 1]]
+    words, tags = experiment.two_apart_data(0, 2000)
+    same = (tags[:, 2:] == tags[:, :-2]).double().mean().item()
+    assert same == pytest.approx(0.95, abs=0.01)
+    assert (tags[:, 1:] == tags[:, :-1]).double().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert (words == tags).double().mean().item() == pytest.approx(0.75, abs=0.01)
