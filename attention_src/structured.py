@@ -55,15 +55,18 @@ class LinearChainCRF(nn.Module):
         tags: Int[Tensor, "batch length"],
         mask: Bool[Tensor, "batch length"],
     ) -> Float[Tensor, " batch"]:
-        """Give log p(tags), one number for each sentence. What stands in the padding of ``tags`` does not matter."""
+        """Give log p(tags), one number for each sentence.
+
+        What stands in the padding of ``tags`` does not matter.
+        """
         lengths, emissions = self.prepare(emissions, mask)
         if emissions.shape[1] == 0:
             return emissions.sum(dim=(1, 2))
         ahead, shifts = self.forwards(emissions)
         last = pick(ahead, lengths) + self.end
         steps, ends = self.parts(emissions, tags, mask, lengths)
-        # Step by step, so that two large sums are never subtracted from each other.
-        return ((steps - shifts) * mask).sum(dim=1) + (ends - last.logsumexp(dim=-1)) * lengths.clamp(max=1)
+        rest = (ends - last.logsumexp(dim=-1)) * lengths.clamp(max=1)
+        return ((steps - shifts) * mask).sum(dim=1) + rest
 
     @checked
     def score(
@@ -85,7 +88,7 @@ class LinearChainCRF(nn.Module):
         emissions: Float[Tensor, "batch length tags"],
         mask: Bool[Tensor, "batch length"],
     ) -> Float[Tensor, "batch length tags"]:
-        """Give p(tag at this place) for every place and tag, by the forward-backward algorithm; padding gets zeros."""
+        """Give p(tag) at every place, in two passes; padding gets zeros."""
         _, emissions = self.prepare(emissions, mask)
         if emissions.shape[1] == 0:
             return emissions
@@ -152,32 +155,36 @@ class LinearChainCRF(nn.Module):
         return lengths, emissions.masked_fill(~mask[..., None], 0.0)
 
     def forwards(self, emissions: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the forward scores (batch, length, tags), their largest always 0, and what was taken off at each place.
+        """Give the forward scores (batch, length, tags) and what was taken off.
 
-        The forward score of a tag at a place is the log of the sum of exp(score) over all beginnings that end there.
-        What it says about padding is not read by anyone.
+        The forward score of a tag at a place: the log of the sum of exp(score)
+        over all beginnings that end there. From each place its largest is taken
+        off, (batch, length). What is said about padding is never read.
         """
-        into = self.transition.T.contiguous()  # row: a tag, column: the tag before it
+        into = self.transition.T.contiguous()  # row: a tag, column: the one before
         first, *others = emissions.unbind(dim=1)
         score = self.start + first
         ahead, shifts = [], []
         for place, emission in enumerate([first, *others]):
             if place:
                 score = (score[:, None] + into).logsumexp(dim=-1) + emission
-            shift = score.detach().amax(dim=-1, keepdim=True)  # a constant for the gradient: it is added again
+            shift = score.detach().amax(dim=-1, keepdim=True)
             score = score - shift
             ahead.append(score)
             shifts.append(shift)
         return torch.stack(ahead, dim=1), torch.cat(shifts, dim=1)
 
     def backwards(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Give the backward scores (batch, length, tags): the same of all continuations after a tag at a place."""
-        score = self.end.expand_as(emissions[:, -1])
+        """Give the backward scores (batch, length, tags): all that can follow."""
+        places = emissions.unbind(dim=1)
+        score = self.end.expand_as(places[-1])
         behind = [score]
-        for emission, more in zip(emissions.unbind(1)[:0:-1], mask.unbind(1)[:0:-1], strict=True):
-            longer = (self.transition + (emission + score)[:, None]).logsumexp(dim=-1)
+        for place in range(emissions.shape[1] - 1, 0, -1):
+            after = (places[place] + score)[:, None]
+            longer = (self.transition + after).logsumexp(dim=-1)
             longer = longer - longer.detach().amax(dim=-1, keepdim=True)
-            score = torch.where(more[:, None], longer, self.end)  # a row's last word has nothing behind it
+            more = mask[:, place, None]  # behind a row's last word comes nothing
+            score = torch.where(more, longer, self.end)
             behind.append(score)
         return torch.stack(behind[::-1], dim=1)
 
@@ -217,7 +224,11 @@ class Choice(nn.Module):
     """One place is chosen: a softmax, as in all earlier chapters."""
 
     @checked
-    def forward(self, scores: Float[Tensor, "batch k"], mask: Bool[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
+    def forward(
+        self,
+        scores: Float[Tensor, "batch k"],
+        mask: Bool[Tensor, "batch k"],
+    ) -> Float[Tensor, "batch k"]:
         """Give p(z = j); a row sums to one."""
         return weigh(scores[:, None], mask[:, None])[:, 0]
 
@@ -226,42 +237,60 @@ class Gates(nn.Module):
     """Each place is open or shut, whatever its neighbours are."""
 
     @checked
-    def forward(self, scores: Float[Tensor, "batch k"], mask: Bool[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
+    def forward(
+        self,
+        scores: Float[Tensor, "batch k"],
+        mask: Bool[Tensor, "batch k"],
+    ) -> Float[Tensor, "batch k"]:
         """Give p(z_j = 1), the sigmoid of the score."""
         return scores.sigmoid() * mask
 
 
 class TiedGates(nn.Module):
-    """Each place is open or shut, and neighbours are tied: a chain of two tags, 0 for shut and 1 for open."""
+    """Each place is open or shut, and neighbours are tied.
+
+    A chain of two tags, 0 for shut and 1 for open.
+    """
 
     def __init__(self):
         super().__init__()
         self.chain = LinearChainCRF(2)
 
     @checked
-    def forward(self, scores: Float[Tensor, "batch k"], mask: Bool[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
-        """Give p(z_j = 1), a marginal of the chain. Without ties it is the sigmoid of the score."""
+    def forward(
+        self,
+        scores: Float[Tensor, "batch k"],
+        mask: Bool[Tensor, "batch k"],
+    ) -> Float[Tensor, "batch k"]:
+        """Give p(z_j = 1). Without ties it is the sigmoid of the score."""
         emissions = torch.stack([torch.zeros_like(scores), scores], dim=-1)
         return self.chain.marginals(emissions, mask)[..., 1]
 
 
 class OneSegment(nn.Module):
-    """Exactly one segment is open: a chain of the tags before, inside and after, which come in this order.
+    """Exactly one segment is open.
 
-    :param longer: whether the segment may be longer than one place; if not, this is a softmax
+    A chain of the tags before, inside and after, which come in this order.
+
+    :param longer: whether the segment may be longer than one place; if not,
+        this is a softmax
     """
 
     def __init__(self, longer: bool = True):
         super().__init__()
         self.chain = LinearChainCRF(3)
-        allowed = torch.tensor([[1, 1, 0], [0, longer, 1], [0, 0, 1]], dtype=torch.bool)
+        allowed = torch.tensor([[1, 1, 0], [0, longer, 1], [0, 0, 1]])
         with torch.no_grad():
-            self.chain.transition.masked_fill_(~allowed, FORBIDDEN)
-            self.chain.start[2] = FORBIDDEN  # not after from the start
-            self.chain.end[0] = FORBIDDEN  # not before until the end: the segment has at least one place
+            self.chain.transition[allowed == 0] = FORBIDDEN
+            self.chain.start[2] = FORBIDDEN  # "after" cannot come first,
+            self.chain.end[0] = FORBIDDEN  # nor "before" last
 
     @checked
-    def forward(self, scores: Float[Tensor, "batch k"], mask: Bool[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
+    def forward(
+        self,
+        scores: Float[Tensor, "batch k"],
+        mask: Bool[Tensor, "batch k"],
+    ) -> Float[Tensor, "batch k"]:
         """Give p(place j is inside)."""
         nothing = torch.zeros_like(scores)
         emissions = torch.stack([nothing, scores, nothing], dim=-1)

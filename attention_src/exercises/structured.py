@@ -19,7 +19,7 @@ def log_partition(emissions: Tensor, transition: Tensor) -> Tensor:
 
 
 def viterbi(emissions: Tensor, transition: Tensor) -> list[int]:
-    """Give the best tags of one sentence: emissions (N, T), transition (T, T)."""
+    """Give the best tags: emissions (N, T), transition (T, T)."""
     score, came_from = emissions[0], []
     for emission in emissions[1:]:
         best, before = (score[:, None] + transition).max(dim=0)
@@ -46,8 +46,8 @@ def pair_marginals(emissions: Tensor, transition: Tensor) -> Tensor:
     return (before + transition + after - log_z).exp()
 
 
-def ordered_ties(allowed: list[tuple[int, int]], tags: int, forbidden: float) -> Tensor:
-    """Give ties (T, T) that are 0 for the allowed pairs and ``forbidden`` for all others."""
+def ordered_ties(allowed: list, tags: int, forbidden: float) -> Tensor:
+    """Give ties (T, T): 0 for the allowed pairs, ``forbidden`` for all others."""
     ties = torch.full((tags, tags), forbidden)
     for before, after in allowed:
         ties[before, after] = 0.0

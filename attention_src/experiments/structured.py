@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -456,8 +456,8 @@ def widget() -> dict:
     return {
         "examples": {
             "By hand": {"scores": [LOG3, 0, LOG3], "ties": [[LOG2, 0], [0, LOG2]]},
-            "A gap": {"scores": [-2, 1.5, 1.5, -0.5, 1.5, 1.5, -2], "ties": STICKY},
-            "A false alarm": {"scores": [-1.5, -1.5, 1.5, -1.5, -1, 1, 1.5, 1], "ties": STICKY},
+            "False alarm": {"scores": [-1.5, -1.5, 1.5, -1.5, -1, 1, 1.5, 1], "ties": STICKY},
+            "Gap": {"scores": [-2, 1.5, 1.5, -0.5, 1.5, 1.5, -2], "ties": STICKY},
             "Turn about": {"scores": [1, 0, 0, 0, 0, 0], "ties": [[-2, 0], [0, -2]]},
         }
     }
@@ -467,20 +467,40 @@ SHOWN = rows(1, 216)[0]  # a segment with a gap, and false alarms outside it
 NAMES = {"softmax": "softmax", "gates": "gates", "tied": "tied gates", "one_segment": "one segment"}
 
 
+def draw_weights(weights: Mapping[str, Sequence[float]], row: Row) -> Figure:
+    """Draw weights over a row as bars, one panel for each name; shaded is the segment, and dots are lights."""
+    colours, places = plots.LIGHT, range(LENGTH)
+    figure = Figure(figsize=(plots.WIDTH, 0.85 * len(weights) + 0.7), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(weights), 1, sharex=True))
+    for axes, (name, numbers) in zip(panels, weights.items(), strict=True):
+        axes.axvspan(row.begin - 0.5, row.end - 0.5, color=colours["rule"], linewidth=0)
+        axes.bar(places, np.round(numbers, 3), 0.7, color=colours["accent"])
+        axes.set(ylim=(0, 1.05), yticks=[0, 1], xlim=(-0.7, LENGTH - 0.3))
+        axes.set_title(name, loc="left", pad=2)
+    panels[-1].set_xticks(
+        list(places), [f"{s}\n{'●' if on else ''}" for s, on in zip(row.symbols, row.lights, strict=True)]
+    )
+    panels[-1].tick_params(axis="x", length=0)
+    return figure
+
+
+@torch.no_grad()
+def weights_of(model: SegmentReader, row: Row) -> list[float]:
+    """The weights that a reader gives the places of one row."""
+    words, _, inside = as_numbers([row])
+    return model(words, torch.ones_like(inside))[1][0].tolist()
+
+
 def _weights_chart(results: Results) -> Figure:
-    words, _, inside = as_numbers([SHOWN])
-    with torch.no_grad():
-        weights = [load_reader(kind)(words, torch.ones_like(inside))[1][0].tolist() for kind in NAMES]
-    gold = {(row, place) for row in range(len(NAMES)) for place in range(SHOWN.begin, SHOWN.end)}
-    columns = [f"{symbol} •" if on else symbol for symbol, on in zip(SHOWN.symbols, SHOWN.lights, strict=True)]
-    return plots.heatmap(weights, list(NAMES.values()), columns, gold=gold)
+    return draw_weights({name: weights_of(load_reader(kind), SHOWN) for kind, name in NAMES.items()}, SHOWN)
 
 
 def _cost_chart(results: Results) -> Figure:
     lengths = [str(length) for length in SETTINGS["time"]["lengths"]]
-    series = {name: results.table(f"cost.{kind}.layer")[1] for kind, name in NAMES.items()}
+    series = {name: np.log10(results.table(f"cost.{kind}.layer")[1]) for kind, name in NAMES.items()}
     axes = Figure(figsize=plots.STYLE["figure.figsize"], layout="constrained").add_subplot()
-    axes.set_yscale("log")
+    axes.set_ylim(-1.2, 3.1)
+    axes.set_yticks([-1, 0, 1, 2, 3], ["0.1", "1", "10", "100", "1,000"])
     return plots.lines_over_seeds(lengths, series, xlabel="places", ylabel="milliseconds a batch", ax=axes)
 
 

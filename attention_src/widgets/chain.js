@@ -42,15 +42,15 @@ function render({ model, el }) {
   const setTie = (a, b, x) => put({ ties: state().ties.map((row, i) => row.map((old, j) => (i === a && j === b ? inside(x) : old))) });
 
   // -- the picture: scores to drag, weights, the best sequence
-  const W = 480, LEFT = 66, TOP = 16, HIGH = 150, BARS = 186, TALL = 96, BEST = 326;
-  const down = x => TOP + ((LARGEST - x) / (2 * LARGEST)) * HIGH, across = (j, n) => LEFT + ((j + 0.5) * (W - LEFT - 6)) / n;
+  const W = 360, LEFT = 34, TOP = 26, HIGH = 130, BARS = 200, TALL = 90, BEST = 336;
+  const down = x => TOP + ((LARGEST - x) / (2 * LARGEST)) * HIGH, across = (j, n) => LEFT + ((j + 0.5) * (W - LEFT)) / n;
   const handles = s("g"), bars = s("g"), best = s("g"), lines = s("g", { class: "ch-grid" });
   const label = (y, text) => s("text", { x: 0, y, class: "ch-side" }, text);
   const tick = (y, text) => s("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end", class: "ch-side" }, text);
   for (const x of [-4, -2, 0, 2, 4]) lines.append(s("line", { x1: LEFT, x2: W, y1: down(x), y2: down(x), class: x ? "" : "ch-zero" }));
   for (const x of [0, 0.5, 1]) lines.append(s("line", { x1: LEFT, x2: W, y1: BARS + TALL * (1 - x), y2: BARS + TALL * (1 - x), class: x ? "" : "ch-zero" }));
   const picture = s("svg", { viewBox: `0 0 ${W} 352`, class: "ch-picture", role: "group", "aria-label": "The chain: scores to drag, the weights that follow, and the best sequence" },
-    lines, label(TOP + 5, "score"), tick(down(0), "0"), tick(down(-4), "−4"), label(BARS + 5, "weight"), tick(BARS + TALL, "0"), label(BEST + 5, "best"), bars, best, handles);
+    lines, label(TOP - 12, "score"), tick(down(4), "4"), tick(down(0), "0"), tick(down(-4), "−4"), label(BARS - 12, "weight"), tick(BARS, "1"), tick(BARS + TALL, "0"), label(BEST + 5, "best"), bars, best, handles);
   let knobs = [], held = -1;
   function make(n) {
     const focused = knobs.findIndex(knob => knob.node === document.activeElement);
@@ -100,7 +100,7 @@ function render({ model, el }) {
   el.append(
     h("div", { class: "ch-both" },
       h("div", { class: "ch-left" }, picture, h("p", { class: "ch-legend" }, ...kinds.map(([kind, name]) => h("span", { class: `ch-key ch-${kind}` }, name)))),
-      h("div", { class: "ch-right" }, h("p", { class: "ch-head" }, "Ties: what a place adds to the score of the next"), tieTable,
+      h("div", { class: "ch-right" }, h("p", { class: "ch-head" }, "Ties, added for each two neighbours"), tieTable,
         h("div", { class: "ch-buttons" }, more, fewer, loose), h("div", { class: "ch-buttons", role: "group", "aria-label": "Examples" }, h("span", {}, "Examples "), ...examples))),
     table, message);
   const say = speaker(el);
