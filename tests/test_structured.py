@@ -311,6 +311,17 @@ def test_a_forbidden_pair_never_comes():
         assert not ((tags[:, :-1] == 1) & (tags[:, 1:] == 2)).any()
 
 
+@pytest.mark.parametrize(("forbidden", "finite"), [(FORBIDDEN, True), (-math.inf, False)])
+def test_why_forbidden_is_not_minus_infinity(forbidden, finite):
+    """A tag that nothing may precede: with minus infinity its forward score has no gradient, and the rest goes too."""
+    chain, (emissions, mask) = build(), example()
+    with torch.no_grad():
+        chain.transition[:, 2] = forbidden
+    chain.log_partition(emissions.requires_grad_(), mask).sum().backward()
+    assert bool(emissions.grad.isfinite().all()) == finite
+    assert bool(chain.transition.grad.isfinite().all()) == finite
+
+
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
