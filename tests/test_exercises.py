@@ -14,6 +14,7 @@ from attention_src.exercises import bottleneck as b
 from attention_src.exercises import luong as step
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
+from attention_src.exercises import structured as c
 
 LOW = -1e9  # what many programs write in place of minus infinity
 
@@ -477,8 +478,60 @@ MISTAKES = {
         (lambda query, key: -d.distance(query, key), "-|q_i - k_j|²"),
         (lambda query, key: -(query[:, None] - key[None]).square().sum(dim=-1), "not built pair by pair"),
     ],
+    c.check_log_partition: [
+        (lambda emissions, transition: emissions.logsumexp(dim=1).sum(), "Z is 74"),
+        (lambda emissions, transition: c.log_partition(emissions, transition.T), "over all sequences"),
+        (
+            lambda emissions, transition: c.log_partition(
+                torch.cat([emissions[:1] + transition.logsumexp(0), emissions[1:]])
+                if len(emissions) == 1
+                else emissions,
+                transition,
+            ),
+            "one word has no ties",
+        ),
+        (
+            lambda emissions, transition: (
+                c._all(emissions, transition)[1].exp().sum().log()
+                if len(emissions) < 9
+                else c.log_partition(emissions, transition)
+            ),
+            "no infinity",
+        ),
+        (
+            lambda emissions, transition: (
+                c._all(emissions, transition)[1].logsumexp(0) if len(emissions) < 9 else emissions.new_tensor(math.nan)
+            ),
+            "40 words",
+        ),
+    ],
+    c.check_viterbi: [
+        (lambda emissions, transition: [0] * len(emissions), "all three gates"),
+        (lambda emissions, transition: greedy_path(emissions, transition), "best so far may be wrong"),
+        (lambda emissions, transition: c.viterbi(emissions, transition)[::-1], "no sequence has a higher score"),
+        (lambda emissions, transition: c.viterbi(emissions, transition.T), "best so far may be wrong"),
+    ],
+    c.check_pair_marginals: [
+        (lambda emissions, transition: 2 * c.pair_marginals(emissions, transition), "sums to one"),
+        (lambda emissions, transition: c.pair_marginals(emissions, transition).mT, "with that pair"),
+        (lambda emissions, transition: c.pair_marginals(emissions, transition * 0), "with that pair"),
+    ],
+    c.check_ordered_ties: [
+        (lambda allowed, tags, forbidden: c.ordered_ties(allowed, tags, forbidden).T, "allowed pairs have the tie 0"),
+        (lambda allowed, tags, forbidden: torch.zeros(tags, tags), "allowed pairs have the tie 0"),
+        (
+            lambda allowed, tags, forbidden: c.ordered_ties(
+                [*allowed, *((n, n) for n in range(tags))], tags, forbidden
+            ),
+            "nobody names",
+        ),
+    ],
 }
 SOLUTIONS = {
+    c.check_log_partition: c.log_partition,
+    c.check_viterbi: c.viterbi,
+    c.check_pair_marginals: c.pair_marginals,
+    c.check_ordered_ties: c.ordered_ties,
     a.check_masked_softmax: a.masked_softmax,
     a.check_decoder_mask: a.decoder_mask,
     a.check_softmax_gradient: a.softmax_gradient,
@@ -507,6 +560,14 @@ SOLUTIONS = {
     d.check_leave_one_out: d.leave_one_out,
     d.check_distance: d.distance,
 }
+
+
+def greedy_path(emissions, transition):
+    """Decide from left to right, each tag for good: not the best sequence."""
+    path = [int(emissions[0].argmax())]
+    for emission in emissions[1:]:
+        path.append(int((transition[path[-1]] + emission).argmax()))
+    return path
 
 
 def name(value):
