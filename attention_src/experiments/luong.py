@@ -43,7 +43,7 @@ REACH = 5  # D: a window has 2 D + 1 words
 SIZES = {"width": 32, "hidden": 64}
 PLACES = 60  # the places that the location score learns; no source of the bands is longer
 DEEP = {"layers": 2, "hidden": 48}  # two layers, one way, with about the parameters of one layer both ways
-COST = {"lengths": [50, 100, 200, 400, 800, 1600], "repeats": 9, "hidden": 64}
+COST = {"lengths": [50, 100, 200, 400, 800, 1600, 6400, 25_600], "repeats": 9, "hidden": 64}
 SMALL = {"width": 16, "hidden": 40}  # of the three translators that a page shows side by side
 SENTENCE = "i know that the tired man did not find the big red house"  # of the widget
 SETTINGS = PROTOCOL | {
@@ -395,6 +395,14 @@ RULES = [
         lambda m: (
             m["cost"]["cut"]["1600"] < 2 * m["cost"]["cut"]["50"]
             and m["cost"]["global"]["1600"] > 2 * m["cost"]["global"]["50"]
+        ),
+    ),
+    Rule(
+        "a-window-costs-no-more-on-longer-inputs",
+        "Added after that rule had failed, and before longer inputs were tried: the same from 50 to 25,600 words.",
+        lambda m: (
+            m["cost"]["cut"]["25600"] < 2 * m["cost"]["cut"]["50"]
+            and m["cost"]["global"]["25600"] > 2 * m["cost"]["global"]["50"]
         ),
     ),
 ]
