@@ -557,8 +557,8 @@ RULES = [
     ),
     Rule(
         "with-more-steps-it-does",
-        "Added after the model of one seed had failed that rule, and before longer training was tried: with three times "
-        "the steps, self-attention prefers the fitting forms in more than 90 %, near and far.",
+        "Added after the model of one seed had failed that rule, and before longer training was tried: with three "
+        "times the steps, self-attention prefers the fitting forms in more than 90 %, near and far.",
         lambda m: min(m["language_longer"]["agreement"].values()) > 0.9,
     ),
     Rule(
