@@ -362,6 +362,9 @@ def far_subjects() -> dict[str, list[tuple[list[str], int]]]:
     return measures
 
 
+SETTINGS["agreement"] = {name: len(some) for name, some in far_subjects().items()}
+
+
 def agreement(probabilities: Callable[[list[list[str]]], list[dict[str, float]]]) -> Measures:
     """How often the verb forms that fit the far subject are more probable than those that fit the near noun."""
     measures = {}
