@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import attend
@@ -129,6 +129,91 @@ def without_heads(layer: MultiHeadAttention, off: Iterable[int]) -> MultiHeadAtt
         columns = pruned.out.weight.unflatten(1, (layer.heads, -1))  # (width, heads, d)
         columns.data[:, head] = 0.0
     return pruned
+
+
+class Asker(nn.Module):
+    """Read a list of who has what; answer several questions with one query.
+
+    The people that are asked about make the query, in the order in which they
+    are asked about. Each entry of the list is a key and a value. Everything
+    after the look is linear.
+
+    :param names: people that there are
+    :param things: things that one can have
+    :param questions: how many people are asked about at once
+    """
+
+    def __init__(self, names: int, things: int, questions: int, width: int, heads: int):
+        super().__init__()
+        at_least_one(names=names, things=things, questions=questions)
+        self.name = nn.Embedding(names, width)
+        self.thing = nn.Embedding(things, width)
+        self.ask = nn.ModuleList(nn.Embedding(names, width) for _ in range(questions))
+        self.look = MultiHeadAttention(width, heads)
+        self.answer = nn.Linear(width, questions * things)
+
+    def entries(self, names: Tensor, things: Tensor) -> tuple[Tensor, Tensor]:
+        """Give a key and a value for each entry: here who and what, added."""
+        both = self.name(names) + self.thing(things)
+        return both, both
+
+    @checked
+    def forward(
+        self,
+        names: Int[Tensor, "batch k"],
+        things: Int[Tensor, "batch k"],
+        asked: Int[Tensor, "batch questions"],
+    ) -> tuple[
+        Float[Tensor, "batch questions answers"],
+        Float[Tensor, "batch heads k"],
+    ]:
+        """Give the logits of each question, and the weights of each head."""
+        key, value = self.entries(names, things)
+        query = sum(ask(asked[:, place]) for place, ask in enumerate(self.ask))
+        found, weights = self.look(query[:, None], key, value)
+        logits = self.answer(found[:, 0])
+        return logits.unflatten(-1, (len(self.ask), -1)), weights[:, :, 0]
+
+
+class ByName(Asker):
+    """Who decides where to look, and what is all that is found there."""
+
+    def entries(self, names, things):
+        return self.name(names), self.thing(things)
+
+
+class Follower(nn.Module):
+    """Read a list of who asks whom; say where a chain from one person ends.
+
+    Each entry and the question are a vector. In each layer all of them look
+    at all of them, and what they find is added to them.
+
+    :param names: people that there are
+    :param layers: how many times they look, one after the other
+    """
+
+    def __init__(self, names: int, width: int, heads: int, layers: int):
+        super().__init__()
+        at_least_one(names=names, layers=layers)
+        self.name = nn.Embedding(names, width)
+        self.other = nn.Embedding(names, width)
+        self.ask = nn.Embedding(names, width)
+        self.looks = nn.ModuleList(MultiHeadAttention(width, heads) for _ in range(layers))
+        self.answer = nn.Linear(width, names)
+
+    @checked
+    def forward(
+        self,
+        names: Int[Tensor, "batch k"],
+        others: Int[Tensor, "batch k"],
+        asked: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch answers"]:
+        """Give the logits of the person at the end."""
+        entries = self.name(names) + self.other(others)
+        vectors = torch.cat([entries, self.ask(asked)[:, None]], dim=1)
+        for look in self.looks:
+            vectors = vectors + look(vectors, vectors, vectors)[0]
+        return self.answer(vectors[:, -1])
 
 
 def must_divide(heads: int, width: int) -> None:

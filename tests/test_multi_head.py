@@ -10,6 +10,9 @@ from torch.testing import assert_close
 
 from attention_src.attention import attend, causal_mask, padding_mask
 from attention_src.multi_head import (
+    Asker,
+    ByName,
+    Follower,
     MultiHeadAttention,
     merge_heads,
     several_queries,
@@ -334,3 +337,174 @@ def test_bad_input_is_named():
         layer(query, key, value, torch.zeros(B, Q, K))
     with pytest.raises(ValueError, match="off must name heads from 0 to 2, but names 3"):
         without_heads(layer, [3])
+
+
+# --- what several queries have to do with it -------------------------------------------------------------------------
+
+
+def test_the_layer_is_several_queries_to_what_came_in_and_one_map():
+    """A head's matrices can be moved: those of keys into the query, those of values behind the mixture."""
+    layer, (query, key, value) = build(), inputs(B)
+    rows = [slice(head * D, (head + 1) * D) for head in range(HEADS)]
+    asked = layer.of_query(query) / D**0.5
+    queries = torch.stack([asked[..., part] @ layer.of_key.weight[part] for part in rows], dim=-3)
+    found, weights = several_queries(Dot(), queries[:, :, 0], key, value)  # of the first query of each sentence
+    behind = torch.cat([layer.out.weight[:, part] @ layer.of_value.weight[part] for part in rows], dim=1)
+    constant = layer.out(layer.of_value.bias)  # weights sum to one
+    expected, expected_weights = layer(query, key, value)
+    assert_close(weights, expected_weights[:, :, 0])
+    assert_close(found @ behind.T + constant, expected[:, 0])
+
+
+def test_a_heads_score_is_a_matrix_of_low_rank():
+    layer = build()
+    for head in range(HEADS):
+        rows = slice(head * D, (head + 1) * D)
+        between = layer.of_query.weight[rows].T @ layer.of_key.weight[rows]
+        assert torch.linalg.matrix_rank(between) == D < WIDTH
+
+
+def test_every_head_sees_every_key_and_all_heads_are_equally_wide():
+    """Heads are no windows, and they do not differ in size."""
+    _, weights = build()(*inputs(B))
+    assert weights.gt(0).all()
+    pieces = split_heads(draw(K, WIDTH), HEADS)
+    assert [piece.shape for piece in pieces] == [(K, D)] * HEADS
+
+
+# --- what one look cannot do -----------------------------------------------------------------------------------------
+
+BITS = doubles([[0, 0], [0, 1], [1, 0], [1, 1]])  # what Ana has, what Ben has: 0 is tea, 1 is milk
+
+
+def answers(found, readout, bias):
+    """Which of the two answers are milk: two numbers of the mixture's, each above 0 or not."""
+    return (found @ readout.T + bias > 0).double()
+
+
+@given(st.integers(0, 10_000))
+def test_one_look_gets_at_most_three_of_four(seed):
+    """Any weights, any value of tea and of milk, any linear answers: never all four."""
+    random = torch.Generator().manual_seed(seed)
+    weights = torch.rand(2, generator=random, dtype=torch.float64)
+    values = torch.randn(2, 3, generator=random, dtype=torch.float64)
+    found = weights[0] * values[BITS[:, 0].long()] + weights[1] * values[BITS[:, 1].long()]
+    readout = torch.randn(2, 3, generator=random, dtype=torch.float64)
+    # the best constants for these directions: between any two neighbours of what comes out
+    said = found @ readout.T
+    cuts = [torch.cat([s.sort().values - 1e-9, s.max()[None] + 1]) for s in said.T]
+    best = max(
+        int((answers(found, readout, -torch.stack([a, b])) == BITS).all(1).sum()) for a in cuts[0] for b in cuts[1]
+    )
+    assert best <= 3
+
+
+def test_three_of_four_can_be_had():
+    found = BITS @ doubles([[2 / 3], [1 / 3]])
+    said = answers(found, doubles([[1.0], [1.0]]), doubles([-0.5, -0.2]))
+    assert (said == BITS).all(1).tolist() == [True, True, False, True]
+
+
+def test_two_looks_get_all_four():
+    """The layer itself: keys are who, values are what; head 0 looks at the first key, head 1 at the second."""
+    layer = identity_layer(2, 2)
+    query = doubles([[100.0, 100.0]])
+    key = doubles([[1.0, 0.0], [0.0, 1.0]])  # Ana's key speaks to head 0, Ben's to head 1
+    value = BITS[..., None].expand(4, 2, 2)  # each head is shown what each of them has
+    found, weights = layer(query.expand(4, 1, 2), key.expand(4, 2, 2), value)
+    assert_close(weights[0, :, 0], torch.eye(2).double())
+    assert_close(answers(found[:, 0], torch.eye(2).double(), doubles([-0.5, -0.5])), BITS)
+
+
+def test_without_the_linear_readout_one_look_is_enough():
+    """2/3 and 1/3 give the four mixtures 0, 1/3, 2/3, 1; a bend tells them apart."""
+    found = BITS @ doubles([2 / 3, 1 / 3])
+    bump = torch.relu(found) - 4 * torch.relu(found - 1 / 3) + 8 * torch.relu(found - 2 / 3)  # 0, 1/3, -1/3, 2
+    assert_close(answers(torch.stack([found, bump], -1), torch.eye(2).double(), doubles([-0.5, -0.1])), BITS)
+
+
+def test_with_weights_that_depend_on_the_values_one_look_is_enough():
+    """Look at those of the two who have milk, and read who they are; if nobody has, look at a third person."""
+    who = doubles([[1, 0], [0, 1], [0, 0]])
+    scores = torch.cat([200 * BITS, torch.full((4, 1), 100.0).double()], dim=1)  # milk 200, tea 0, the third 100
+    found, _ = attend(scores[:, None], who.expand(4, 3, 2))
+    assert_close(found[:, 0], doubles([[0, 0], [0, 1], [1, 0], [0.5, 0.5]]))
+    assert_close(answers(found[:, 0], torch.eye(2).double(), doubles([-0.25, -0.25])), BITS)
+
+
+def test_with_values_that_say_who_has_it_one_look_is_enough():
+    """One half each; Ana's thing stands in the first number, Ben's in the second."""
+    value = torch.diag_embed(BITS)  # (4, 2, 2): row 0 is (Ana's, 0), row 1 is (0, Ben's)
+    found, _ = attend(torch.zeros(4, 1, 2).double(), value)
+    assert_close(answers(found[:, 0], torch.eye(2).double(), doubles([-0.25, -0.25])), BITS)
+
+
+def test_adding_the_name_to_the_value_is_no_way_out():
+    """A value that is who plus what moves all four mixtures by the same vector: still at most three."""
+    who = draw(2, 3, seed=1)
+    for seed in range(50):
+        values, weights = draw(2, 3, seed=seed), draw(2, seed=seed).softmax(0)
+        plain = weights[0] * values[BITS[:, 0].long()] + weights[1] * values[BITS[:, 1].long()]
+        named = weights[0] * (who[0] + values[BITS[:, 0].long()]) + weights[1] * (who[1] + values[BITS[:, 1].long()])
+        assert_close(named - plain, (weights @ who).expand(4, 3))
+
+
+# --- the chapter's models --------------------------------------------------------------------------------------------
+
+
+def small_list():
+    return torch.tensor([[4, 1, 3, 0, 2], [0, 2, 4, 3, 1]]), torch.tensor([[0, 1, 1, 2, 0], [2, 2, 0, 1, 1]])
+
+
+@pytest.mark.parametrize("kind", [Asker, ByName])
+def test_an_asker_is_one_look_between_two_linear_maps(kind):
+    torch.manual_seed(0)
+    model = kind(5, 3, 2, 4, 2).double()
+    (names, things), asked = small_list(), torch.tensor([[4, 0], [1, 3]])
+    logits, weights = model(names, things, asked)
+    assert logits.shape == (2, 2, 3)
+    assert weights.shape == (2, 2, 5)
+    who, what = model.name(names), model.thing(things)
+    query = model.ask[0](asked[:, 0]) + model.ask[1](asked[:, 1])
+    key, value = (who, what) if kind is ByName else (who + what, who + what)
+    found, expected = model.look(query[:, None], key, value)
+    assert_close(weights, expected[:, :, 0])
+    assert_close(logits[:, 1], found[:, 0] @ model.answer.weight[3:].T + model.answer.bias[3:])
+
+
+def test_by_name_cannot_see_things_when_it_chooses():
+    torch.manual_seed(0)
+    (names, things), asked = small_list(), torch.tensor([[4, 0], [1, 3]])
+    for kind, same in ((ByName, True), (Asker, False)):
+        model = kind(5, 3, 2, 4, 2).double()
+        before, after = model(names, things, asked)[1], model(names, things.flip(1), asked)[1]
+        assert torch.equal(before, after) == same
+
+
+def test_the_order_of_a_list_does_not_matter_and_that_of_the_questions_does():
+    torch.manual_seed(0)
+    model = Asker(5, 3, 2, 4, 2).double()
+    (names, things), asked = small_list(), torch.tensor([[4, 0], [1, 3]])
+    logits, _ = model(names, things, asked)
+    assert_close(model(names.flip(1), things.flip(1), asked)[0], logits)
+    assert not torch.allclose(model(names, things, asked.flip(1))[0].flip(1), logits)
+
+
+def test_a_follower_adds_what_each_layer_finds():
+    torch.manual_seed(0)
+    model = Follower(5, 4, 2, 2).double()
+    names, others = small_list()
+    logits = model(names, others, torch.tensor([4, 1]))
+    vectors = torch.cat([model.name(names) + model.other(others), model.ask(torch.tensor([[4], [1]]))], dim=1)
+    for look in model.looks:
+        vectors = vectors + look(vectors, vectors, vectors)[0]
+    assert_close(logits, model.answer(vectors[:, 5]))
+    assert len(model.looks) == 2
+
+
+def test_bad_sizes_of_the_models_are_named():
+    for name, sizes in (("names", (0, 3, 2)), ("things", (5, 0, 2)), ("questions", (5, 3, 0))):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+            Asker(*sizes, 4, 2)
+    with pytest.raises(ValueError, match="layers must be at least 1"):
+        Follower(5, 4, 2, 0)
