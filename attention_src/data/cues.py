@@ -1,4 +1,4 @@
-"""Small pictures of nine objects, each with a shape, a texture and a colour; marks say which of them are asked about."""
+"""Small pictures of nine objects, each with shape, texture and colour; marks say which of them are asked about."""
 
 from typing import NamedTuple
 
