@@ -4,18 +4,21 @@ See ``RULES`` for what was expected before the run.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from attention_src.data.belongings import NAMES, Lists, chains, lists
+from attention_src import plots
+from attention_src.data.belongings import NAMES, THINGS, Lists, chains, lists
 from attention_src.data.cues import CUES, SIDE, Pictures, pictures
 from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.results import Results, load_model
 from attention_src.multi_head import Asker, ByName, Follower, MultiHeadAttention, without_heads
 from attention_src.training import Plan, fit
 
@@ -458,4 +461,97 @@ TOLERANCE = {
     "together.*": Tolerance(absolute=0.5),
     "same_*": Tolerance(absolute=0.52),  # and whether the narrow way out is found
     "*": Tolerance(absolute=0.15),  # trained in float32
+}
+
+
+# Pictures and the widget
+
+
+@cache
+def load_asker(heads: int) -> Asker:
+    """The trained network of the chapter with so many heads."""
+    weights, sizes = load_model(f"multi-head-{heads}")
+    model = Asker(len(NAMES), FOUR["things"], FOUR["questions"], FOUR["width"], sizes["heads"]).eval()
+    model.load_state_dict(weights)
+    return model
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    belongings = ("Eva figs", "Ana tea", "Hal salt", "Cem milk", "Gus tea", "Ben rice")
+    return {
+        "models": {heads: load_asker(heads) for heads in FOUR["heads"]},
+        "names": NAMES,
+        "things": THINGS,
+        "entries": [one.split() for one in belongings],
+        "asked": ("Ana", "Ben", "Cem", "Gus"),
+        "heads": 4,
+    }
+
+
+WAYS = {
+    "two_looks": "two heads",
+    "one_look": "one head",
+    "bends": "readout bends",
+    "twice": "two layers",
+    "same_one_look": "same two people",
+    "same_bound": "values say who",
+    "same_whole": "weights see things",
+}
+
+
+def _two_chart(results: Results) -> Figure:
+    axes = _new_axes((5, 3.0))
+    for row, part in enumerate(WAYS):
+        found = 100 * np.array(results.over_seeds(f"{part}.both").values)
+        axes.plot([found.min(), found.max()], [row, row], color=plots.LIGHT["muted"], linewidth=1)
+        axes.plot(found, [row] * len(found), "o", color=plots.LIGHT["accent"], markersize=6)
+    axes.axvline(75, color=plots.LIGHT["ink"], linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.text(74, -0.72, "75 %", ha="right", va="center")
+    axes.set_yticks(range(len(WAYS)), list(WAYS.values()))
+    axes.set(xlim=(20, 102), ylim=(len(WAYS) - 0.5, -1.0), xlabel="both answers right, %")
+    axes.grid(axis="x")
+    return axes.figure
+
+
+def _mass_chart(heads: int, results: Results) -> Figure:
+    table = results.at(f"heads_{heads}.mass")[0]
+    rows = [f"head {head + 1}" for head in range(heads)]
+    return plots.heatmap(table, rows, [f"question {i + 1}" for i in range(FOUR["questions"])])
+
+
+def _prune_chart(results: Results) -> Figure:
+    axes, most = _new_axes(), max(FOUR["heads"])
+    axes.set_ylim(0, 104)
+    series = {"switched off": 100 * np.array(results.table(f"heads_{most}.prune.score")[1])}
+    figure = plots.lines_over_seeds(
+        list(range(most + 1)), series, xlabel="heads that are off, of 8", ylabel="answers right, %", ax=axes
+    )
+    for heads in FOUR["heads"]:
+        found = 100 * results.over_seeds(f"heads_{heads}.answers").median
+        axes.plot(most - heads, found, "s", color=plots.LIGHT["target"], markersize=7, fillstyle="none")
+    axes.plot(0.3, 14, "s", color=plots.LIGHT["target"], markersize=7, fillstyle="none")
+    axes.text(0.6, 14, "trained with as many", va="center", color=plots.LIGHT["target"])
+    return figure
+
+
+def _cues_chart(results: Results) -> Figure:
+    top = Figure(figsize=(5, 3.1), layout="constrained")
+    for axes, part in zip(top.subplots(1, 2), ("apart", "together"), strict=True):
+        lost = np.clip(results.at(f"{part}.lost")[0], 0, 1)
+        plots.heatmap(lost, [f"head {head + 1}" for head in range(LOOK["heads"])], CUES, ax=axes)
+        axes.set_xlabel({"apart": "on three objects", "together": "on one object"}[part])
+    return top
+
+
+def _new_axes(size: tuple[float, float] | None = None):
+    return Figure(figsize=size or plots.STYLE["figure.figsize"], layout="constrained").add_subplot()
+
+
+CHARTS = {
+    "two": _two_chart,
+    "mass_four": partial(_mass_chart, 4),
+    "mass_eight": partial(_mass_chart, 8),
+    "prune": _prune_chart,
+    "cues": _cues_chart,
 }
