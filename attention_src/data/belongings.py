@@ -70,7 +70,7 @@ def chains(count: int, random: torch.Generator, people: int = 6, steps: int = 2)
 
 def _different(count: int, of: int, some: int, random: torch.Generator) -> Tensor:
     """Draw ``count`` rows of ``some`` different numbers below ``of``."""
-    return torch.rand(count, of, generator=random).argsort(dim=1)[:, :some]
+    return torch.rand(count, of, generator=random, dtype=torch.float32).argsort(dim=1)[:, :some]
 
 
 def _within(name: str, number: int, low: int, high: int) -> None:

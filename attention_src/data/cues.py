@@ -27,11 +27,11 @@ def pictures(count: int, random: torch.Generator, apart: bool) -> Pictures:
     ``apart``: the marks are on three different objects; otherwise all three are on one.
     """
     kinds = torch.randint(3, (count, CELLS, len(CUES)), generator=random)
-    order = torch.rand(count, CELLS, generator=random).argsort(dim=1)
+    order = torch.rand(count, CELLS, generator=random, dtype=torch.float32).argsort(dim=1)
     places = order[:, :3] if apart else order[:, :1].expand(-1, 3)
     cells = _shapes()[kinds[..., 0]] * _textures()[kinds[..., 1]]  # (batch, 9, 6, 6)
     cells = cells[..., None, :, :] * _colours()[kinds[..., 2]][..., None, None]
-    cells = cells + 0.05 * torch.rand(cells.shape, generator=random)
+    cells = cells + 0.05 * torch.rand(cells.shape, generator=random, dtype=torch.float32)
     rows = torch.arange(count)
     for cue, (y, x) in enumerate(((0, 0), (0, SIDE - 1), (SIDE - 1, 0))):
         cells[rows, places[:, cue], :, y, x] = 1.0  # a white corner
@@ -41,7 +41,7 @@ def pictures(count: int, random: torch.Generator, apart: bool) -> Pictures:
 
 def _shapes() -> Tensor:
     """Where each shape is: 3 tables of 6 x 6, corners free for the marks."""
-    y, x = torch.meshgrid(torch.arange(SIDE) - 2.5, torch.arange(SIDE) - 2.5, indexing="ij")
+    y, x = torch.meshgrid(*2 * [torch.arange(SIDE, dtype=torch.float32) - 2.5], indexing="ij")
     disc = x**2 + y**2 < 8
     cross = (x.abs() < 1) | (y.abs() < 1)
     frame = (torch.maximum(x.abs(), y.abs()) > 2) & (x.abs() + y.abs() < 5)
@@ -56,4 +56,4 @@ def _textures() -> Tensor:
 
 def _colours() -> Tensor:
     """Red, green and blue, none of them pure: 3 rows of 3 numbers."""
-    return torch.eye(3) * 0.7 + 0.2
+    return torch.eye(3, dtype=torch.float32) * 0.7 + 0.2
