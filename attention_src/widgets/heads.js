@@ -38,7 +38,7 @@ const percent = x => `${Math.round(100 * x)} %`;
 
 function render({ model, el }) {
   const [names, things] = ["names", "things"].map(name => model.get(name)), packed = model.get("weights");
-  const counts = Object.keys(packed).map(Number), size = model.get("entries").length, questions = model.get("asked").length, nets = {};
+  const counts = Object.keys(packed).map(Number), size = model.get("size"), questions = packed[counts[0]].tensors.filter(([name]) => name.startsWith("ask.")).length, nets = {};
   const net = heads => (nets[heads] ??= unpack(packed[heads]));
   const state = () => ({ names, things, ...tidy({ names, things, counts, size, questions, ...Object.fromEntries(["entries", "asked", "heads", "off"].map(name => [name, model.get(name)])) }) });
   const put = changes => { for (const [name, value] of Object.entries(changes)) model.set(name, value); model.save_changes(); };

@@ -48,6 +48,7 @@ class Heads(Widget):
     asked = traitlets.List(traitlets.Unicode()).tag(sync=True)
     heads = traitlets.Int().tag(sync=True)
     off = traitlets.List(traitlets.Int()).tag(sync=True)
+    size = traitlets.Int().tag(sync=True)
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Heads(Widget):
         weights = {str(count): pack(model.state_dict()) for count, model in models.items()}
         self._models = {count: rounded(model, weights[str(count)]).double() for count, model in models.items()}
         self._words = list(names), list(things)
-        self._sizes = len(entries), len(asked)
+        self._questions = len(asked)
         super().__init__(
             weights=weights,
             names=list(names),
@@ -79,13 +80,14 @@ class Heads(Widget):
             asked=list(asked),
             heads=heads,
             off=[],
+            size=len(entries),
         )
 
     @traitlets.validate("entries")
     def _good_entries(self, proposal):
         entries, (names, things) = proposal["value"], self._words
-        if len(entries) != self._sizes[0]:
-            raise traitlets.TraitError(f"entries must hold {self._sizes[0]} people, but holds {len(entries)}")
+        if len(entries) != self.size:
+            raise traitlets.TraitError(f"entries must hold {self.size} people, but holds {len(entries)}")
         for name, thing in entries:
             if name not in names or thing not in things:
                 raise traitlets.TraitError(
@@ -99,8 +101,8 @@ class Heads(Widget):
     @traitlets.validate("asked")
     def _good_asked(self, proposal):
         asked = proposal["value"]
-        if len(asked) != self._sizes[1]:
-            raise traitlets.TraitError(f"asked must hold {self._sizes[1]} people, but holds {len(asked)}")
+        if len(asked) != self._questions:
+            raise traitlets.TraitError(f"asked must hold {self._questions} people, but holds {len(asked)}")
         for name in asked:
             if name not in self._words[0]:
                 raise traitlets.TraitError(f"asked must hold people of {', '.join(self._words[0])}, but holds {name!r}")
