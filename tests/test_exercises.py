@@ -12,6 +12,7 @@ from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import luong as step
+from attention_src.exercises import multi_head as m
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
 from attention_src.exercises import structured as c
@@ -525,6 +526,32 @@ MISTAKES = {
             ),
             "nobody names",
         ),
+    m.check_split_heads: [
+        (lambda vectors, heads: vectors.view(*vectors.shape[:2], heads, -1), "the shape (2, 4, 3, 2)"),
+        (lambda vectors, heads: vectors.view(len(vectors), heads, vectors.shape[1], -1), "the h-th piece"),
+        (lambda vectors, heads: m.split_heads(vectors, heads).flip(1), "the h-th piece"),
+        (lambda vectors, heads: vectors.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2), "the h-th piece"),
+        (lambda vectors, heads: m.split_heads(vectors, heads).sort(dim=-2).values, "changes its own row"),
+    ],
+    m.check_mask_for_heads: [
+        (lambda lengths, longest: torch.arange(longest) < lengths[:, None], "fits scores"),
+        (lambda lengths, longest: m.mask_for_heads(lengths, longest).float(), "fits scores"),
+        (lambda lengths, longest: (torch.arange(longest) < lengths[:, None])[:, None], "padding is hidden"),
+        (lambda lengths, longest: ~m.mask_for_heads(lengths, longest), "padding is hidden"),
+        (lambda lengths, longest: torch.arange(longest) <= lengths[:, None, None, None], "padding is hidden"),
+        (
+            lambda lengths, longest: (
+                m.mask_for_heads(lengths, longest) | torch.tensor([[False], [True]])[:, None] & (lengths[0] < 2)
+            ),
+            "see the same",
+        ),
+    ],
+    m.check_prune_order: [
+        (lambda heads, score: sorted(range(heads), key=lambda head: score([head])), "from the least to the most"),
+        (lambda heads, score: m.prune_order(heads, score)[::-1], "from the least to the most"),
+        (lambda heads, score: list(range(heads)), "from the least to the most"),
+        (lambda heads, score: m.prune_order(heads, score)[:4], "goes once"),
+        (lambda heads, score: sorted(range(heads), key=lambda head: -score([head])), "judged again"),
     ],
 }
 SOLUTIONS = {
@@ -559,6 +586,9 @@ SOLUTIONS = {
     d.check_write: d.write,
     d.check_leave_one_out: d.leave_one_out,
     d.check_distance: d.distance,
+    m.check_split_heads: m.split_heads,
+    m.check_mask_for_heads: m.mask_for_heads,
+    m.check_prune_order: m.prune_order,
 }
 
 
