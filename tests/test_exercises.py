@@ -15,8 +15,8 @@ from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
-from attention_src.exercises import structured as c
 from attention_src.exercises import self_attention as r
+from attention_src.exercises import structured as c
 
 
 def one_too_far(weights):
@@ -533,6 +533,7 @@ MISTAKES = {
             ),
             "nobody names",
         ),
+    ],
     m.check_split_heads: [
         (lambda vectors, heads: vectors.view(*vectors.shape[:2], heads, -1), "the shape (2, 4, 3, 2)"),
         (lambda vectors, heads: vectors.view(len(vectors), heads, vectors.shape[1], -1), "the h-th piece"),
