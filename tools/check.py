@@ -13,6 +13,7 @@ from tools import book
 
 ROOT = book.ROOT
 REPORTS = ROOT / "_build" / "reports"
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadscope")  # the tests of one file, or the cells of one notebook, stay together
 
 
 class Tally(NamedTuple):
@@ -69,8 +70,7 @@ def notebooks(name: str, paths: list[Path], **environment: str) -> Tally:
         print("There are no notebooks to check.", file=sys.stderr)
         return Tally(0, 1)
     arguments = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg")
-    # loadscope keeps the cells of one notebook together
-    parallel = ("-n", "2", "--dist", "loadscope") if len(paths) > 1 else ()
+    parallel = TWO_AT_ONCE if len(paths) > 1 else ()
     return pytest(name, *arguments, *parallel, *map(str, paths), **environment)
 
 
@@ -92,7 +92,7 @@ def stages(plain_all: bool) -> list[Stage]:
         Stage("notebooks", lambda: notebooks("notebooks", every)),
         # PyTorch without AVX, as on another processor: the stored outputs must not depend on it
         Stage("plain", lambda: notebooks("plain", plain, ATEN_CPU_CAPABILITY="default")),
-        Stage("site", lambda: pytest("site", "-m", "browser", "tests")),
+        Stage("site", lambda: pytest("site", "-m", "browser", *TWO_AT_ONCE, "tests")),
     ]
 
 
