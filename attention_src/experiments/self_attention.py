@@ -682,9 +682,9 @@ def looked(sentence: str) -> tuple[list[str], Tensor]:
     return ["(begin)", *sentence.split()], torch.cat(load_reader()(numbers)[1])
 
 
-def _weights_chart(results: Results) -> Figure:
+def _weights_chart(results: Results, layer: int) -> Figure:
     words, weights = looked(EXAMPLES[0])
-    return plots.heatmap(weights[-1].tolist(), words, words)
+    return plots.heatmap(weights[layer].tolist(), words, words)
 
 
 CHARTS = {
@@ -709,5 +709,6 @@ CHARTS = {
     ),
     "gradient": _gradient_chart,
     "perplexity": _perplexity_chart,
-    "weights": _weights_chart,
+    "first_weights": partial(_weights_chart, layer=0),
+    "weights": partial(_weights_chart, layer=1),
 }
