@@ -12,9 +12,17 @@ from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import luong as step
+from attention_src.exercises import multi_head as m
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
+from attention_src.exercises import self_attention as r
 from attention_src.exercises import structured as c
+
+
+def one_too_far(weights):
+    """Weights that leave the place itself out, one column too far to the left."""
+    return torch.cat([weights[:, 1:], weights[:, :1] * 0], dim=1).tril(-1)
+
 
 LOW = -1e9  # what many programs write in place of minus infinity
 
@@ -526,6 +534,85 @@ MISTAKES = {
             "nobody names",
         ),
     ],
+    m.check_split_heads: [
+        (lambda vectors, heads: vectors.view(*vectors.shape[:2], heads, -1), "the shape (2, 4, 3, 2)"),
+        (lambda vectors, heads: vectors.view(len(vectors), heads, vectors.shape[1], -1), "the h-th piece"),
+        (lambda vectors, heads: m.split_heads(vectors, heads).flip(1), "the h-th piece"),
+        (lambda vectors, heads: vectors.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2), "the h-th piece"),
+        (lambda vectors, heads: m.split_heads(vectors, heads).sort(dim=-2).values, "changes its own row"),
+    ],
+    m.check_mask_for_heads: [
+        (lambda lengths, longest: torch.arange(longest) < lengths[:, None], "fits scores"),
+        (lambda lengths, longest: m.mask_for_heads(lengths, longest).float(), "fits scores"),
+        (lambda lengths, longest: (torch.arange(longest) < lengths[:, None])[:, None], "padding is hidden"),
+        (lambda lengths, longest: ~m.mask_for_heads(lengths, longest), "padding is hidden"),
+        (lambda lengths, longest: torch.arange(longest) <= lengths[:, None, None, None], "padding is hidden"),
+        (
+            lambda lengths, longest: (
+                m.mask_for_heads(lengths, longest) | torch.tensor([[False], [True]])[:, None] & (lengths[0] < 2)
+            ),
+            "see the same",
+        ),
+    ],
+    m.check_prune_order: [
+        (lambda heads, score: sorted(range(heads), key=lambda head: score([head])), "from the least to the most"),
+        (lambda heads, score: m.prune_order(heads, score)[::-1], "from the least to the most"),
+        (lambda heads, score: list(range(heads)), "from the least to the most"),
+        (lambda heads, score: m.prune_order(heads, score)[:4], "goes once"),
+        (lambda heads, score: sorted(range(heads), key=lambda head: -score([head])), "judged again"),
+    ],
+    r.check_read_itself: [
+        (lambda x, q, k, v: ((x @ k.T) @ (x @ q.T).T).softmax(dim=1) @ x @ v.T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T).softmax(dim=0) @ x @ v.T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: (x @ x.T).softmax(dim=1) @ x, "66, 52.5 and 60"),
+        (lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T).softmax(dim=1) @ x @ v.T, "the width of a query"),
+        (
+            lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T / (math.sqrt(7) if len(x) == 5 else 1)).softmax(1) @ x @ v.T,
+            "the width of a query",
+        ),
+        (lambda x, q, k, v: r.read_itself(x[:5], q, k, v), "one word and eleven"),
+    ],
+    r.check_from_columns: [
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x)).softmax(dim=1), "66, 52.5 and 60"),
+        (lambda x, q, k, v: (v @ x) @ ((q @ x).T @ (k @ x)).softmax(dim=0), "66, 52.5 and 60"),
+        (lambda x, q, k, v: r.from_columns(x, q, k, v).T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x)).softmax(dim=0), "turned"),
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x) / math.sqrt(len(x) - 1)).softmax(dim=0), "turned"),
+    ],
+    r.check_looking_back: [
+        (lambda scores: scores.softmax(dim=-1), "above the diagonal"),
+        (lambda scores: r.looking_back(scores.T).T, "above the diagonal"),
+        (lambda scores: scores.tril().softmax(dim=-1), "above the diagonal"),
+        (lambda scores: one_too_far(r.looking_back(scores)), "sees itself"),
+        (lambda scores: scores.softmax(dim=-1).tril(), "sees itself"),
+        (
+            lambda scores: scores.softmax(dim=-1).tril() + (1 - scores.softmax(dim=-1).tril().sum(1)).diag(),
+            "1/4 and 3/4",
+        ),
+        (lambda scores: r.looking_back(scores) / r.looking_back(scores).amax(1, keepdim=True), "sums to one"),
+        (lambda scores: r.looking_back(torch.zeros_like(scores)), "1/4 and 3/4"),
+        (
+            lambda scores: scores.masked_fill_(torch.ones(scores.shape).bool().triu(1), -math.inf).softmax(dim=-1),
+            "not written to",
+        ),
+    ],
+    r.check_perplexity: [
+        (lambda logits, wanted, mask: cross_entropy(logits[mask], wanted[mask]), "perplexity 5"),
+        (lambda logits, wanted, mask: 2 ** cross_entropy(logits[mask], wanted[mask]), "perplexity 5"),
+        (
+            lambda logits, wanted, mask: (1 / logits.softmax(dim=-1).gather(2, wanted[..., None])[..., 0][mask]).mean(),
+            "geometric mean",
+        ),
+        (lambda logits, wanted, mask: cross_entropy(logits.flatten(0, 1), wanted.flatten()).exp(), "padding"),
+        (
+            lambda logits, wanted, mask: (
+                torch.stack([cross_entropy(a[m], b[m]) for a, b, m in zip(logits, wanted, mask, strict=True)])
+                .mean()
+                .exp()
+            ),
+            "padding",
+        ),
+    ],
 }
 SOLUTIONS = {
     c.check_log_partition: c.log_partition,
@@ -559,6 +646,13 @@ SOLUTIONS = {
     d.check_write: d.write,
     d.check_leave_one_out: d.leave_one_out,
     d.check_distance: d.distance,
+    m.check_split_heads: m.split_heads,
+    m.check_mask_for_heads: m.mask_for_heads,
+    m.check_prune_order: m.prune_order,
+    r.check_read_itself: r.read_itself,
+    r.check_from_columns: r.from_columns,
+    r.check_looking_back: r.looking_back,
+    r.check_perplexity: r.perplexity,
 }
 
 

@@ -8,7 +8,8 @@ Roles, by the example of the stem ``bottleneck``::
     {setting}`bottleneck:steps`                       1,400              a number of SETTINGS
 
 The last part is a format: ``.2f`` for digits after the point, ``.0f%`` for a number that is percent, ``%`` or ``.1%``
-for a share that is to become percent, ``,`` for thousands; without it, three digits that count.
+for a share that is to become percent, ``,`` for thousands, ``e`` for a power of ten; without it, three digits that
+count.
 Directives: ``results-table``, ``rules``, ``numbers-from``.
 """
 
@@ -28,8 +29,9 @@ from attention_src.experiments.results import Interval, NoSuchPath, Results, Res
 
 FOLDER = Places.results
 LOGGER = logging.getLogger(__name__)
-FORMAT = re.compile(r"|,?(\.\d)?(f|%|f%)|,")
+FORMAT = re.compile(r"|,?(\.\d)?(f|%|f%)|,|e")
 SPACE = "\N{NO-BREAK SPACE}"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class measured(nodes.inline):  # docutils names its nodes in lower case
@@ -52,15 +54,18 @@ def depart_measured(translator, node):
 def show(number: float, form: str = "") -> str:
     """A number as the page writes it.
 
-    >>> show(0.957, "%"), show(95.7, ".0f%"), show(-0.5, ".2f"), show(0.012345), show(20000)
-    ('96\\xa0%', '96\\xa0%', '−0.50', '0.0123', '20,000')
+    >>> show(0.957, "%"), show(95.7, ".0f%"), show(-0.5, ".2f"), show(0.012345), show(20000), show(1.4e-9, "e")
+    ('96\\xa0%', '96\\xa0%', '−0.50', '0.0123', '20,000', '1\\xa0·\\xa010⁻⁹')
     """
     if not FORMAT.fullmatch(form):
-        raise ResultsError(f"the format {form!r} is none of: .2f  .0f%  %  .1%  ,")
+        raise ResultsError(f"the format {form!r} is none of: .2f  .0f%  %  .1%  ,  e")
     if form.endswith("f%"):
         text = f"{number:{form[:-1]}}{SPACE}%"
     elif form.endswith("%"):
         text = f"{100 * number:{form[:-1] if '.' in form else form[:-1] + '.0'}f}{SPACE}%"
+    elif form == "e":
+        digit, power = f"{number:.0e}".split("e")
+        text = f"{digit}{SPACE}·{SPACE}10{str(int(power)).translate(RAISED)}"
     elif form:
         text = f"{number:{form}}"
     elif number == int(number) or abs(number) >= 1000:
