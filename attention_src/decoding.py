@@ -67,11 +67,11 @@ def beam(
     total = torch.tensor([0.0] + [float("-inf")] * (width - 1)).repeat(batch)
     done = torch.zeros(batch * width, dtype=torch.bool)
     length = torch.zeros(batch * width)
-    trail: list[tuple[Tensor, Tensor, Tensor | None]] = []  # parent, token, weights of every step
+    trail: list[tuple[Tensor, Tensor, Tensor | None]] = []  # of every step: parent, token, the parents' weights
     for _ in range(longest):
         said = step(token, state, memory)
         parent, token, total = _extend(said.logits, total, done, width, marks.end)
-        trail.append((parent, token, pick(said.weights, parent)))
+        trail.append((parent, token, said.weights))
         state = pick(said.state, parent)  # all hypotheses of a sentence share its memory
         length = length[parent] + ~done[parent]
         done = done[parent] | (token == marks.end)
@@ -79,14 +79,17 @@ def beam(
             break
     score = (total / length**length_power).view(batch, width)
     best = score.argmax(dim=1) + torch.arange(batch) * width
-    return [_trace(trail, int(row), float(total[row]), marks.end) for row in best]
+    tokens, looks = _trace(trail, best)
+    looks = [None] * batch if looks is None else looks
+    found = zip(tokens.tolist(), total[best].tolist(), looks, strict=True)
+    return [_until_end(*one, marks.end) for one in found]
 
 
 def _extend(logits: Tensor, total: Tensor, done: Tensor, width: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
     """Give the parents, last words and log-probabilities of the ``width`` best continuations of each sentence."""
     words = logits.shape[-1]
     gain = logits.log_softmax(dim=-1)
-    if not bool(torch.isfinite(gain[~done]).all()):
+    if not bool((torch.isfinite(gain).all(dim=1) | done).all()):
         raise FloatingPointError("logits of step are not finite: the model has diverged, or its input held NaN")
     frozen = torch.full_like(gain, float("-inf"))
     frozen[:, end] = 0.0  # a finished sentence has one continuation, itself
@@ -96,15 +99,20 @@ def _extend(logits: Tensor, total: Tensor, done: Tensor, width: int, end: int) -
     return parent.flatten(), (place % words).flatten(), total.flatten()
 
 
-def _trace(trail: list[tuple[Tensor, Tensor, Tensor | None]], row: int, total: float, end: int) -> Decoded:
-    """Walk back from the last word of one hypothesis to its first."""
-    tokens: list[int] = []
+def _trace(trail: list[tuple[Tensor, Tensor, Tensor | None]], rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Walk back from the last words of ``rows`` to their first: words (rows, steps), weights (rows, steps, source)."""
+    tokens: list[Tensor] = []
     weights: list[Tensor | None] = []
     for parents, words, looks in reversed(trail):
-        tokens.append(int(words[row]))
-        weights.append(None if looks is None else looks[row])
-        row = int(parents[row])
-    tokens, weights = tokens[::-1], weights[::-1]
+        tokens.append(words[rows])
+        rows = parents[rows]
+        weights.append(None if looks is None else looks[rows])
+    looked = None if weights[0] is None else torch.stack(weights[::-1], dim=1)
+    return torch.stack(tokens[::-1], dim=1), looked
+
+
+def _until_end(tokens: list[int], total: float, weights: Tensor | None, end: int) -> Decoded:
+    """One sentence without its end mark, and with the weights of the steps up to the one that said the mark."""
     said = tokens.index(end) + 1 if end in tokens else len(tokens)
-    looked = None if weights[0] is None else torch.stack(weights[:said])
-    return Decoded([token for token in tokens[:said] if token != end], total, looked)
+    words = [token for token in tokens[:said] if token != end]
+    return Decoded(words, total, None if weights is None else weights[:said])

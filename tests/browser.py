@@ -145,3 +145,12 @@ def check_access(page: Page, selector: str) -> None:
     """Assert that axe-core finds nothing inside ``selector``."""
     found = Axe().run(page, context={"include": [selector]}).response["violations"]
     assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
+
+
+def check_inside(page: Page, selector: str) -> None:
+    """Assert that nothing of the widget ``selector`` that can be seen stands out to its right."""
+    box = page.locator(f"{selector} .wa-widget").bounding_box()
+    far = page.locator(f"{selector} .wa-widget *").evaluate_all(
+        "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
+    )
+    assert far <= box["x"] + box["width"]

@@ -7,12 +7,22 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.exercises import Checker
+from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
+from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
+from attention_src.exercises import self_attention as r
+from attention_src.exercises import structured as c
+
+
+def one_too_far(weights):
+    """Weights that leave the place itself out, one column too far to the left."""
+    return torch.cat([weights[:, 1:], weights[:, :1] * 0], dim=1).tril(-1)
+
 
 LOW = -1e9  # what many programs write in place of minus infinity
 
@@ -75,6 +85,75 @@ MISTAKES = {
         (
             lambda weights, value, draws: value[torch.multinomial((weights > 0).double(), draws, True)].mean(dim=0),
             "come close to the expectation",
+        ),
+    ],
+    links.check_error_rate: [
+        (lambda predicted, sure, possible: 1 - links.error_rate(predicted, sure, possible), "1 - (2 + 3)"),
+        (lambda predicted, sure, possible: links.error_rate(predicted, sure, sure), "1 - (2 + 3)"),
+        (
+            lambda predicted, sure, possible: (
+                1
+                - sum(len(a & s) + len(a & p) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / sum(len(a) + len(s) for a, s in zip(predicted, sure, strict=True))
+            ),
+            "counts as possible too",
+        ),
+        (
+            lambda predicted, sure, possible: (
+                sum(links.error_rate([a], [s], [p]) for a, s, p in zip(predicted, sure, possible, strict=True))
+                / len(sure)
+            ),
+            "not the mean",
+        ),
+        (
+            lambda predicted, sure, possible: links.error_rate(predicted, sure, possible) or 1 / len(predicted[0]) * 0,
+            "nothing was said",
+        ),
+    ],
+    links.check_shares: [
+        (lambda table, source, target: links.shares(table, source, target).mT, "3 rows of 2"),
+        (lambda table, source, target: table[source][:, target].mT, "sum to one"),
+        (lambda table, source, target: table[source][:, target].softmax(dim=0).mT, "1/4 das"),
+        (lambda table, source, target: torch.full((len(target), len(source)), 1 / len(source)).double(), "1/4 das"),
+        (lambda table, source, target: (table / table.sum(0))[source][:, target].mT, "sum to one"),
+        (
+            lambda table, source, target: links.shares(table / table.sum(dim=1, keepdim=True), source, target),
+            "are not in the sentence",
+        ),
+    ],
+    links.check_agreed: [
+        (lambda forwards, backwards: {(j, i) for i, j in links.agreed(forwards, backwards)}, "as (source, target)"),
+        (lambda forwards, backwards: {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}, "no link"),
+        (
+            lambda forwards, backwards: (
+                {(i, j) for j, i in enumerate(forwards.argmax(1).tolist())}
+                | {(i, j) for i, j in enumerate(backwards.argmax(1).tolist())}
+            ),
+            "both links are given",
+        ),
+        (
+            lambda forwards, backwards: {(i, j) for j, i in ((forwards + backwards.mT) > 1.2).nonzero().tolist()},
+            "heavy or light",
+        ),
+    ],
+    links.check_what_matters: [
+        (lambda say, source: links.what_matters(say, source).mT, "2 rows of 4"),
+        (lambda say, source: 2 * links.what_matters(say, source), "leaving out a moves half"),
+        (
+            lambda say, source: torch.stack(
+                [(say(source[:j] + source[j + 1 :]) - say(source)).amax(1) for j in range(len(source))], 1
+            ),
+            "half the sum",
+        ),
+        (
+            lambda say, source: torch.stack(
+                [(say([w for w in source if w != x]) - say(source)).abs().sum(1) / 2 for x in source], 1
+            ),
+            "one is left out",
+        ),
+        (
+            lambda say, source: (links.what_matters(say, source), source.pop())[0],
+            "as long afterwards",
         ),
     ],
     look.check_annotations: [
@@ -168,6 +247,115 @@ MISTAKES = {
         (lambda hypotheses: max(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1)), "same length"),
         (lambda hypotheses: look.best_by_length([one for one in hypotheses if one[1]]), "without words"),
         (lambda hypotheses: hypotheses[0][1], "wherever it stands"),
+    ],
+    step.check_step_then_look: [
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                lambda given, s: cell(given[:, : word.shape[1]], s), compare, combine, word, state, said, memory
+            ),
+            "what was said last beside it",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, combine, said, state, word, memory
+            ),
+            "what was said last beside it",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: (
+                cell(torch.cat([word, said], dim=1), state),
+                None,
+                compare(state, memory).softmax(dim=0),
+            ),
+            "sum to one",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: (
+                cell(torch.cat([word, said], dim=1), state),
+                *step.step_then_look(lambda given, s: s, compare, combine, word, state, said, memory)[1:],
+            ),
+            "changes the weights",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, lambda s, h: compare(s / 2, h), combine, word, state, said, memory
+            ),
+            "scores of the new state",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, lambda both: combine(both.roll(5, 1)), word, state, said, memory
+            ),
+            "the context first",
+        ),
+        (
+            lambda cell, compare, combine, word, state, said, memory: step.step_then_look(
+                cell, compare, lambda both: combine(torch.cat([both[:, :7], state], 1)), word, state, said, memory
+            ),
+            "the context first",
+        ),
+    ],
+    step.check_window_weights: [
+        (lambda scores, centre, reach: scores.softmax(dim=1), "1/4, 1/2, 1/4 and 0"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre + 1, reach), "1/4, 1/2, 1/4 and 0"),
+        (lambda scores, centre, reach: scores.softmax(1) * step.window_weights(scores, centre, reach).gt(0), "1/4"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre.floor(), reach), "a centre of 2.5"),
+        (lambda scores, centre, reach: step.window_weights(scores, centre[:1], reach), "a window of its own"),
+        (
+            lambda scores, centre, reach: scores.masked_fill(
+                (torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() > reach, -torch.inf
+            ).softmax(dim=1),
+            "not NaN",
+        ),
+        (
+            lambda scores, centre, reach: scores.masked_fill(
+                (torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() > reach, LOW
+            ).softmax(dim=1),
+            "not equal shares",
+        ),
+        (
+            lambda scores, centre, reach: torch.nn.functional.normalize(
+                scores.softmax(1) * ((torch.arange(1, scores.shape[1] + 1) - centre[:, None]).abs() <= reach), 1, 1
+            ),
+            "a thousand higher",
+        ),
+    ],
+    step.check_bell_weights: [
+        (lambda weights, centre, spread: weights, "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre - 1, spread), "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, spread / 2**0.5), "keeps its weight"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, spread**0.5), "exp(-8)"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre, 1.0), "exp(-8)"),
+        (
+            lambda weights, centre, spread: (
+                step.bell_weights(weights, centre, spread)
+                if weights[0, 0] != 0.5
+                else torch.nn.functional.normalize(step.bell_weights(weights, centre, spread), 1, 1)
+            ),
+            "not divided by their sums",
+        ),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre[:1], spread), "a bell of its own"),
+        (lambda weights, centre, spread: step.bell_weights(weights, centre.detach(), spread), "gradient"),
+    ],
+    step.check_look_inside: [
+        (lambda query, memory, centre, reach: (memory @ query).softmax(0) @ memory, "at most ``reach``"),
+        (lambda query, memory, centre, reach: step.look_inside(query, memory, centre + 1, reach), "at most ``reach``"),
+        (lambda query, memory, centre, reach: step.look_inside(query, memory, centre, reach - 1), "at most ``reach``"),
+        (
+            lambda query, memory, centre, reach: (lambda near: (near @ query).softmax(0) @ near)(
+                memory[centre - 1 - reach : centre + reach]
+            ),
+            "hangs over",
+        ),
+        (
+            lambda query, memory, centre, reach: (
+                (memory @ query)
+                .masked_fill((torch.arange(1, len(memory) + 1) - centre).abs() > reach, -torch.inf)
+                .softmax(0)
+                @ memory
+            ),
+            "not read",
+        ),
     ],
     b.check_last_states: [
         (lambda states, mask: states[:, -1], "shorter sentence"),
@@ -298,6 +486,54 @@ MISTAKES = {
         (lambda query, key: -d.distance(query, key), "-|q_i - k_j|²"),
         (lambda query, key: -(query[:, None] - key[None]).square().sum(dim=-1), "not built pair by pair"),
     ],
+    c.check_log_partition: [
+        (lambda emissions, transition: emissions.logsumexp(dim=1).sum(), "Z is 74"),
+        (lambda emissions, transition: c.log_partition(emissions, transition.T), "over all sequences"),
+        (
+            lambda emissions, transition: c.log_partition(
+                torch.cat([emissions[:1] + transition.logsumexp(0), emissions[1:]])
+                if len(emissions) == 1
+                else emissions,
+                transition,
+            ),
+            "one word has no ties",
+        ),
+        (
+            lambda emissions, transition: (
+                c._all(emissions, transition)[1].exp().sum().log()
+                if len(emissions) < 9
+                else c.log_partition(emissions, transition)
+            ),
+            "no infinity",
+        ),
+        (
+            lambda emissions, transition: (
+                c._all(emissions, transition)[1].logsumexp(0) if len(emissions) < 9 else emissions.new_tensor(math.nan)
+            ),
+            "40 words",
+        ),
+    ],
+    c.check_viterbi: [
+        (lambda emissions, transition: [0] * len(emissions), "all three gates"),
+        (lambda emissions, transition: greedy_path(emissions, transition), "best so far may be wrong"),
+        (lambda emissions, transition: c.viterbi(emissions, transition)[::-1], "no sequence has a higher score"),
+        (lambda emissions, transition: c.viterbi(emissions, transition.T), "best so far may be wrong"),
+    ],
+    c.check_pair_marginals: [
+        (lambda emissions, transition: 2 * c.pair_marginals(emissions, transition), "sums to one"),
+        (lambda emissions, transition: c.pair_marginals(emissions, transition).mT, "with that pair"),
+        (lambda emissions, transition: c.pair_marginals(emissions, transition * 0), "with that pair"),
+    ],
+    c.check_ordered_ties: [
+        (lambda allowed, tags, forbidden: c.ordered_ties(allowed, tags, forbidden).T, "allowed pairs have the tie 0"),
+        (lambda allowed, tags, forbidden: torch.zeros(tags, tags), "allowed pairs have the tie 0"),
+        (
+            lambda allowed, tags, forbidden: c.ordered_ties(
+                [*allowed, *((n, n) for n in range(tags))], tags, forbidden
+            ),
+            "nobody names",
+        ),
+    ],
     m.check_split_heads: [
         (lambda vectors, heads: vectors.view(*vectors.shape[:2], heads, -1), "the shape (2, 4, 3, 2)"),
         (lambda vectors, heads: vectors.view(len(vectors), heads, vectors.shape[1], -1), "the h-th piece"),
@@ -325,16 +561,80 @@ MISTAKES = {
         (lambda heads, score: m.prune_order(heads, score)[:4], "goes once"),
         (lambda heads, score: sorted(range(heads), key=lambda head: -score([head])), "judged again"),
     ],
+    r.check_read_itself: [
+        (lambda x, q, k, v: ((x @ k.T) @ (x @ q.T).T).softmax(dim=1) @ x @ v.T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T).softmax(dim=0) @ x @ v.T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: (x @ x.T).softmax(dim=1) @ x, "66, 52.5 and 60"),
+        (lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T).softmax(dim=1) @ x @ v.T, "the width of a query"),
+        (
+            lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T / (math.sqrt(7) if len(x) == 5 else 1)).softmax(1) @ x @ v.T,
+            "the width of a query",
+        ),
+        (lambda x, q, k, v: r.read_itself(x[:5], q, k, v), "one word and eleven"),
+    ],
+    r.check_from_columns: [
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x)).softmax(dim=1), "66, 52.5 and 60"),
+        (lambda x, q, k, v: (v @ x) @ ((q @ x).T @ (k @ x)).softmax(dim=0), "66, 52.5 and 60"),
+        (lambda x, q, k, v: r.from_columns(x, q, k, v).T, "66, 52.5 and 60"),
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x)).softmax(dim=0), "turned"),
+        (lambda x, q, k, v: (v @ x) @ ((k @ x).T @ (q @ x) / math.sqrt(len(x) - 1)).softmax(dim=0), "turned"),
+    ],
+    r.check_looking_back: [
+        (lambda scores: scores.softmax(dim=-1), "above the diagonal"),
+        (lambda scores: r.looking_back(scores.T).T, "above the diagonal"),
+        (lambda scores: scores.tril().softmax(dim=-1), "above the diagonal"),
+        (lambda scores: one_too_far(r.looking_back(scores)), "sees itself"),
+        (lambda scores: scores.softmax(dim=-1).tril(), "sees itself"),
+        (
+            lambda scores: scores.softmax(dim=-1).tril() + (1 - scores.softmax(dim=-1).tril().sum(1)).diag(),
+            "1/4 and 3/4",
+        ),
+        (lambda scores: r.looking_back(scores) / r.looking_back(scores).amax(1, keepdim=True), "sums to one"),
+        (lambda scores: r.looking_back(torch.zeros_like(scores)), "1/4 and 3/4"),
+        (
+            lambda scores: scores.masked_fill_(torch.ones(scores.shape).bool().triu(1), -math.inf).softmax(dim=-1),
+            "not written to",
+        ),
+    ],
+    r.check_perplexity: [
+        (lambda logits, wanted, mask: cross_entropy(logits[mask], wanted[mask]), "perplexity 5"),
+        (lambda logits, wanted, mask: 2 ** cross_entropy(logits[mask], wanted[mask]), "perplexity 5"),
+        (
+            lambda logits, wanted, mask: (1 / logits.softmax(dim=-1).gather(2, wanted[..., None])[..., 0][mask]).mean(),
+            "geometric mean",
+        ),
+        (lambda logits, wanted, mask: cross_entropy(logits.flatten(0, 1), wanted.flatten()).exp(), "padding"),
+        (
+            lambda logits, wanted, mask: (
+                torch.stack([cross_entropy(a[m], b[m]) for a, b, m in zip(logits, wanted, mask, strict=True)])
+                .mean()
+                .exp()
+            ),
+            "padding",
+        ),
+    ],
 }
 SOLUTIONS = {
+    c.check_log_partition: c.log_partition,
+    c.check_viterbi: c.viterbi,
+    c.check_pair_marginals: c.pair_marginals,
+    c.check_ordered_ties: c.ordered_ties,
     a.check_masked_softmax: a.masked_softmax,
     a.check_decoder_mask: a.decoder_mask,
     a.check_softmax_gradient: a.softmax_gradient,
     a.check_average_of_choices: a.average_of_choices,
+    links.check_error_rate: links.error_rate,
+    links.check_shares: links.shares,
+    links.check_agreed: links.agreed,
+    links.check_what_matters: links.what_matters,
     look.check_annotations: look.annotations,
     look.check_look_then_step: look.look_then_step,
     look.check_maxout: look.maxout,
     look.check_best_by_length: look.best_by_length,
+    step.check_step_then_look: step.step_then_look,
+    step.check_window_weights: step.window_weights,
+    step.check_bell_weights: step.bell_weights,
+    step.check_look_inside: step.look_inside,
     b.check_last_states: b.last_states,
     b.check_teacher_forcing: b.teacher_forcing,
     b.check_loss_without_padding: b.loss_without_padding,
@@ -349,7 +649,19 @@ SOLUTIONS = {
     m.check_split_heads: m.split_heads,
     m.check_mask_for_heads: m.mask_for_heads,
     m.check_prune_order: m.prune_order,
+    r.check_read_itself: r.read_itself,
+    r.check_from_columns: r.from_columns,
+    r.check_looking_back: r.looking_back,
+    r.check_perplexity: r.perplexity,
 }
+
+
+def greedy_path(emissions, transition):
+    """Decide from left to right, each tag for good: not the best sequence."""
+    path = [int(emissions[0].argmax())]
+    for emission in emissions[1:]:
+        path.append(int((transition[path[-1]] + emission).argmax()))
+    return path
 
 
 def name(value):

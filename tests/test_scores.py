@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from attention_src.exercises import LargestTensor
 from attention_src.experiments import scores as experiment
 from attention_src.scores import (
     Additive,
@@ -144,18 +145,6 @@ def test_two_halves_make_the_whole_and_the_second_never_needs_the_keys(name):
     assert_close(torch.cat(steps, dim=1), score(query, key))
 
 
-class Sizes(TorchDispatchMode):
-    """Watch how many numbers the largest tensor has that is made."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.largest = max(self.largest, result.untyped_storage().nbytes() // result.element_size())
-        return result
-
-
 @pytest.mark.parametrize("name", BUILD)
 def test_no_tensor_is_larger_than_the_formula_needs(name):
     many, hidden, width = 40, 6, 45  # queries = keys; hidden units; width
@@ -168,11 +157,11 @@ def test_no_tensor_is_larger_than_the_formula_needs(name):
     }
     score = wide.get(name, BUILD[name])()
     query, key = torch.randn(2, many, width, requires_grad=True)
-    with Sizes() as seen:
+    with LargestTensor() as largest:
         score(query, key).sum().backward()
     needs_hidden = name in ("additive", "concat")
     limit = many * many * hidden if needs_hidden else 2 * many * width  # query and key together
-    assert seen.largest <= limit, f"{seen.largest} numbers in one tensor, more than {limit}"
+    assert largest.numbers <= limit, f"{largest.numbers} numbers in one tensor, more than {limit}"
     assert limit < many * many * width  # the test can tell
 
 

@@ -15,8 +15,10 @@ import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from attention_src.bahdanau import Bahdanau
+from attention_src.data.batches import Batch, pad
 from tests.chapters import ROOT
-from tools import bench, bench_attention, book, browser, check, execute_notebooks, readme_picture, serve
+from tools import bench, bench_attention, bench_bahdanau, book, browser, check, execute_notebooks, readme_picture, serve
 from tools.check import Stage, Tally
 
 # The browser
@@ -435,6 +437,28 @@ def test_what_is_compared_with_plain_torch_gives_the_same():
     query, key, value = (torch.randn(2, size, 5, requires_grad=True) for size in (3, 7, 7))
     torch.testing.assert_close(bench_attention.ours(query, key, value), bench_attention.plain(query, key, value))
     assert 0 < bench_attention.ratio(2, 3, 7, times=1) < 10  # `make bench` judges it; here it must only run
+
+
+def test_rates_are_found_and_counted(monkeypatch, capsys):
+    assert "bahdanau: greedy" in bench.found(ROOT / "tools", "rate_")
+    rates = {"some: reading": lambda: (640, "words")}
+    monkeypatch.setattr(bench, "found", lambda folder, prefix="bench_": rates if prefix == "rate_" else {})
+    monkeypatch.setattr(bench, "seconds", lambda function: [2.0, 1.0, 4.0])
+    assert bench.main() == 0
+    assert capsys.readouterr().out.split() == ["some:", "reading", "320", "words", "a", "second"]
+
+
+def test_the_plain_loops_compute_what_the_translator_of_chapter_05_does():
+    torch.manual_seed(2)
+    model = Bahdanau(17, 19, width=3, hidden=5, annotation=6, score=7, maxout=11)
+    plain = bench_bahdanau.Plain(model)
+    source, mask = pad([[4, 5, 6, 7, 8], [9, 10]])
+    given = torch.tensor([[2, 5, 6], [2, 7, 8]])
+    torch.testing.assert_close(plain(source, mask, given), model(source, mask, given))
+    batch = Batch(source, mask, given, given, torch.ones_like(given, dtype=torch.bool))
+    with torch.no_grad():
+        assert plain.greedy(batch) == bench_bahdanau.said(model, batch, 1)
+        assert plain.beam(batch) == bench_bahdanau.said(model, batch, bench_bahdanau.WIDTH)
 
 
 def test_no_benchmarks_is_an_error(tmp_path, capsys):

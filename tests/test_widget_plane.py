@@ -152,15 +152,15 @@ def test_every_score_is_pythons(maths):
             key = torch.randn(7, key_width, generator=random, dtype=torch.float64)
             expected = module.half().double()(query, key).detach()[0]
             found = maths(
-                "(kind, w, q, k) => all.scorer(kind, all.unpack(w), 'x')(q, k)",
+                "(kind, w, q, k) => all.scorer(kind, all.unpack(w), 'x')(k)(q)",
                 *(type(module).__name__, packed, query[0].tolist(), key.tolist()),
             )
             np.testing.assert_allclose(found, expected, **CLOSE, err_msg=name)
 
 
 def test_the_cosine_of_nothing_is_zero(maths):
-    assert maths("() => all.scorer('Cosine')([0, 0], [[1, 2], [0, 0]])") == [0, 0]
-    assert maths("() => all.scorer('Cosine')([1, 2], [[0, 0], [2, 4]])") == pytest.approx([0, 1])
+    assert maths("() => all.scorer('Cosine')([[1, 2], [0, 0]])([0, 0])") == [0, 0]
+    assert maths("() => all.scorer('Cosine')([[0, 0], [2, 4]])([1, 2])") == pytest.approx([0, 1])
 
 
 @pytest.mark.parametrize("name", list(scores()))

@@ -12,7 +12,7 @@ from attention_src.experiments.query_key_value import passage_reader
 from attention_src.query_key_value import Reader
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reader import PassageReader
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-reader"
 PAGE = "book/08_query_key_value.html"
@@ -258,11 +258,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         part(page, ".rd-passage button").nth(2).click()
         part(page, "select[aria-label='What is asked']").select_option("ate 0")
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
 
 
 @pytest.mark.parametrize("name", ["notebooks/08_query_key_value.html", "book/widgets.html"])

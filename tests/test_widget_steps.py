@@ -21,7 +21,8 @@ from attention_src.decoding import Marks, greedy
 from attention_src.experiments import bahdanau
 from attention_src.widgets import base
 from attention_src.widgets.base import rounded
-from attention_src.widgets.steps import LONGEST_ANSWER, Steps, gold_cells
+from attention_src.widgets.steps import LONGEST_ANSWER, Steps
+from attention_src.widgets.translation import gold_cells
 from tests.browser import PHONE, ROOT, check_access, javascript, opened, serve
 from tests.test_widgets_browser import CONF, build
 

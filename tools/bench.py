@@ -1,5 +1,6 @@
 """Time every function ``bench_…`` of the files ``tools/bench_*.py``: once to warm up, then three times.
 
+A function ``rate_…`` gives how many things it did and what they are: ``(640, "words")``; it is timed in the same way.
 A function ``ratio_…`` compares two ways of doing one thing; it gives how many times as long the first takes, and the
 most that it may be.
 """
@@ -39,13 +40,17 @@ def seconds(function: Callable[[], None], repeats: int = REPEATS) -> list[float]
 
 def main(folder: Path = Path(__file__).parent) -> int:
     """Print the median and the range of each function, and each ratio; give 1 if a ratio is over its limit."""
-    functions, ratios = found(folder), found(folder, "ratio_")
-    if not functions and not ratios:
+    functions, rates, ratios = (found(folder, prefix) for prefix in ("bench_", "rate_", "ratio_"))
+    if not functions and not rates and not ratios:
         print(f"There is no function bench_… in {folder}/bench_*.py", file=sys.stderr)
         return 1
     for name, function in functions.items():
         times = seconds(function)
         print(f"{name:40} {statistics.median(times):8.3f} s  ({min(times):.3f} to {max(times):.3f})", flush=True)
+    for name, function in rates.items():
+        number, things = function()
+        times = seconds(function)
+        print(f"{name:40} {number / statistics.median(times):8.0f} {things} a second", flush=True)
     slow = False
     for name, function in ratios.items():
         ratio, limit = function()

@@ -8,6 +8,9 @@ the other and says which one broke.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
 
 class Checker:
     """Try an answer on properties; a property is a function with a one-sentence docstring that asserts about it."""
@@ -36,3 +39,15 @@ class Checker:
             print(f"{self.name}: not written yet.")
         else:
             print(f"{self.name}: not yet. It must hold that {found[0]}\n{found[1]}")
+
+
+class LargestTensor(TorchDispatchMode):
+    """Watch how many numbers the largest tensor holds that is made meanwhile."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.numbers = max(self.numbers, result.untyped_storage().nbytes() // result.element_size())
+        return result

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from attention_src.exercises import Checker
+from attention_src.exercises import Checker, LargestTensor
 
 
 def scaled_dot(query: Tensor, key: Tensor) -> Tensor:
@@ -119,21 +118,11 @@ def _is_the_perceptron_of_the_pair(answer):
 
 def _builds_no_pairs(answer):
     """no tensor has more numbers than queries x keys x hidden units: the pairs [q; k] are not built."""
-
-    class Largest(TorchDispatchMode):
-        seen = 0
-
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, Tensor):
-                self.seen = max(self.seen, result.numel())
-            return result
-
     arguments = _some((20, 30), (20, 30), (3, 60), (3,))
-    with Largest() as largest:
+    with LargestTensor() as largest:
         answer(*arguments)
     limit = 20 * 20 * 3
-    assert largest.seen <= limit, f"one has {largest.seen:,}, more than {limit:,}"
+    assert largest.numbers <= limit, f"one has {largest.numbers:,}, more than {limit:,}"
 
 
 check_scaled_dot = Checker(

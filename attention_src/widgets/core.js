@@ -26,18 +26,21 @@ export function attend(scores, values, mask) {
   return { weights, context: matmul(weights, values) };
 }
 
-// One of the scores of scores.py by its class: scorer("Bilinear", model, "name")(query, keys) gives one score for each key.
+// One of the scores of scores.py by its class: scorer("Bilinear", model, "name")(keys)(query) gives one score for each key.
+// What belongs to the keys alone is computed once.
 export function scorer(kind, model, name) {
   const by = (part, x) => linear(model, `${name}.${part}`, x), unit = x => Array.from(x, a => a / (Math.hypot(...x) || 1));
+  const of = (keys, score) => q => keys.map(key => score(q, key));
+  const bent = (asked, key) => by("out", tanh(add(asked, key)))[0];
   return {
-    Dot: (q, keys) => keys.map(k => dot(q, k)),
-    ScaledDot: (q, keys) => keys.map(k => dot(q, k) / Math.sqrt(k.length)),
-    Cosine: (q, keys) => keys.map(k => dot(unit(q), unit(k))),
-    Bilinear: (q, keys) => keys.map(k => dot(q, by("of_key", k))),
-    LowRankBilinear: (q, keys) => { const asked = by("of_query", q); return keys.map(k => dot(asked, by("of_key", k))); },
-    Additive: (q, keys) => { const asked = by("of_query", q); return keys.map(k => by("out", tanh(add(asked, by("of_key", k))))[0]); },
-    Concat: (q, keys) => keys.map(k => by("out", tanh(by("both", join(q, k))))[0]),
-    Location: (q, keys) => Array.from(by("of_place", q).subarray(0, keys.length)),
+    Dot: keys => of(keys, dot),
+    ScaledDot: keys => of(keys, (q, k) => dot(q, k) / Math.sqrt(k.length)),
+    Cosine: keys => { const even = keys.map(unit); return q => of(even, dot)(unit(q)); },
+    Bilinear: keys => of(keys.map(k => by("of_key", k)), dot),
+    LowRankBilinear: keys => { const known = keys.map(k => by("of_key", k)); return q => of(known, dot)(by("of_query", q)); },
+    Additive: keys => { const known = keys.map(k => by("of_key", k)); return q => of(known, bent)(by("of_query", q)); },
+    Concat: keys => of(keys, (q, k) => by("out", tanh(by("both", join(q, k))))[0]),
+    Location: keys => q => Array.from(by("of_place", q).subarray(0, keys.length)),
   }[kind];
 }
 

@@ -5,12 +5,12 @@ const SCORES = ["dot product", "cosine", "distance"];
 const score = {
   "dot product": scorer("Dot"),
   cosine: scorer("Cosine"),
-  distance: (q, keys) => keys.map(k => -q.reduce((sum, x, i) => sum + (x - k[i]) ** 2, 0)),
+  distance: keys => q => keys.map(k => -q.reduce((sum, x, i) => sum + (x - k[i]) ** 2, 0)),
 };
 
 // All that a state shows: scores, weights, and what the soft dictionary, its limits and an ordinary dictionary answer.
 export function look({ rows, query, score: name, temperature }) {
-  const scores = score[name](query, rows.map(row => row.slice(0, 2))), values = rows.map(row => row[2]);
+  const scores = score[name](rows.map(row => row.slice(0, 2)))(query), values = rows.map(row => row[2]);
   const top = Math.max(...scores), best = scores.map(e => e - top > -TIE);
   const mix = weights => weights.reduce((sum, weight, i) => sum + weight * values[i], 0);
   const hard = softmax(scores.map(() => 0), best), weights = temperature ? softmax(scores.map(e => (e - top) / temperature)) : hard;

@@ -6,7 +6,7 @@ const across = x => PAD + ((x + EDGE) / (2 * EDGE)) * (SIZE - 2 * PAD), down = y
 
 // All that a state shows: scores, weights, the mixed value and the mixed point.
 export function look(score, { query, points, values, mask, temperature }) {
-  const scores = Array.from(score(query, points)), weights = softmax(scores.map(e => e / temperature), mask);
+  const scores = Array.from(score(points)(query)), weights = softmax(scores.map(e => e / temperature), mask);
   const mix = numbers => weights.reduce((sum, weight, i) => sum + weight * numbers[i], 0);
   return { scores, weights, value: mix(values), point: [0, 1].map(axis => mix(points.map(point => point[axis]))) };
 }
@@ -29,7 +29,7 @@ export function tidy(state) {
 // Lines through places of equal score, as paths by level: the square grid cut by each level, cell by cell.
 export function levels(score, query, cells = 30) {
   const at = Array.from({ length: cells + 1 }, (_, i) => -EDGE + (2 * EDGE * i) / cells);
-  const field = at.map(y => Array.from(score(query, at.map(x => [x, y])))), all = field.flat();
+  const field = at.map(y => Array.from(score(at.map(x => [x, y]))(query))), all = field.flat();
   const low = Math.min(...all), high = Math.max(...all), paths = [];
   if (!(high - low > 1e-9)) return paths;
   const rough = (high - low) / 9, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find(n => n * power >= rough);

@@ -10,7 +10,7 @@ export const asked = (relations, [name, side, word]) => put2(relations[name][sid
 export function read(weights, passage, question) {
   const run = words => gru(weights, "encoder.rnn", words.map(word => embed(weights, "encoder.embed", word)));
   const { states } = run(passage), { last } = run(question);
-  const looked = softmax(scorer("Bilinear", weights, "score")(last, states));
+  const looked = softmax(scorer("Bilinear", weights, "score")(states)(last));
   const found = Float64Array.from(last, (_, d) => dot(looked, states.map(state => state[d])));
   const both = join(found, last, found.map((x, d) => x * last[d]));
   return { probabilities: softmax(linear(weights, "answer", both)), weights: looked };

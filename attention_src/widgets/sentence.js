@@ -20,6 +20,18 @@ export function compare(truth, said) {
   return columns.reverse();
 }
 
+// The links [source, true word] as cells "row column" of the words said, for words that both sentences have.
+export function goldCells(truth, said, links) {
+  const rows = new Map();
+  let place = 0, row = 0;
+  for (const [a, b] of compare(truth, said)) {
+    if (a === b) rows.set(place, row);
+    if (a !== undefined) place++;
+    if (b !== undefined) row++;
+  }
+  return new Set(links.filter(([, j]) => rows.has(j)).map(([i, j]) => `${rows.get(j)} ${i}`));
+}
+
 // The words of a text: lower case, punctuation apart, and left out where the vocabulary does not have it.
 export function read(text, known) {
   const words = text.normalize("NFC").toLowerCase().replace(/[.,;:!?"“”]/g, " $& ").split(/\s+/);

@@ -1,6 +1,6 @@
 import { frame, h, roving, s, softmax, speaker, unpack, weightColour } from "./core.js";
 import { translator } from "./decoders.js";
-import { compare, knownWords, unique, writer } from "./sentence.js";
+import { goldCells, knownWords, unique, writer } from "./sentence.js";
 
 const LONGEST_ANSWER = 80, TOP = 4, END = "</s>";
 
@@ -30,18 +30,6 @@ export function decoder({ state, step }, words) {
     }
     return steps;
   };
-}
-
-// The links [source, true word] as cells "row column" of the words said, for words that both sentences have.
-export function goldCells(truth, said, links) {
-  const rows = new Map();
-  let place = 0, row = 0;
-  for (const [a, b] of compare(truth, said)) {
-    if (a === b) rows.set(place, row);
-    if (a !== undefined) place++;
-    if (b !== undefined) row++;
-  }
-  return new Set(links.filter(([, j]) => rows.has(j)).map(([i, j]) => `${rows.get(j)} ${i}`));
 }
 
 const number = (x, digits = 2) => { const text = x.toFixed(digits); return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−"); };

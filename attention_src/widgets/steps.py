@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from attention_src import plots
 from attention_src.bahdanau import Bahdanau
 
-from .translation import TranslationWidget, compare
+from .translation import TranslationWidget, gold_cells
 
 LONGEST_ANSWER = 80  # words that the translator may say
 TOP = 4  # words that the reader may choose from
@@ -157,21 +157,6 @@ def follow_steps(model: Bahdanau, source: torch.Tensor, words: Sequence[str], fo
         looks.append(Look(*numbers, top, word))
         token, state = torch.tensor([words.index(word)]), said.state
     return looks
-
-
-def gold_cells(truth: Sequence[str], said: Sequence[str], links) -> set[tuple[int, int]]:
-    """The links (source, true word) as cells (word said, source), for words that both sentences have.
-
-    >>> sorted(gold_cells(["le", "petit", "chat"], ["le", "chat"], {(0, 0), (1, 1), (2, 2)}))
-    [(0, 0), (1, 2)]
-    """
-    rows, true_place, place = {}, 0, 0
-    for true, word in compare(truth, said):
-        if true == word:
-            rows[true_place] = place
-        true_place += true is not None
-        place += word is not None
-    return {(rows[j], i) for i, j in links if j in rows}
 
 
 def label(word: str) -> str:

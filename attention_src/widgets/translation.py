@@ -13,21 +13,17 @@ LONGEST_TEXT = 2000  # characters of a sentence in the state
 LONGEST = 60  # words of a sentence that is translated
 
 
-class TranslationWidget(Widget):
-    """A sentence, a trained translator and the grammar of its training data.
+class SentenceWidget(Widget):
+    """A sentence that the reader writes, with the grammar that knows its translation.
 
-    :param kinds: the classes that ``model`` may have
-    :param model: a trained translator; what runs is the model rounded to float16, in the page and here
     :param source_words: all words of the source vocabulary in the order of their numbers, marks first
     :param target_words: all words of the target vocabulary, marks first
-    :param grammar: the grammar that made the model's training data, with ``translate`` and ``to_data``
+    :param grammar: the grammar that made the models' training data, with ``translate`` and ``to_data``
     :param examples: sentences for the reader to choose from
     :param sentence: the sentence that is shown first
     :param more: further traits
     """
 
-    weights = traitlets.Dict().tag(sync=True)
-    kind = traitlets.Unicode().tag(sync=True)
     source_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
     target_words = traitlets.List(traitlets.Unicode()).tag(sync=True)
     grammar = traitlets.Dict().tag(sync=True)
@@ -36,8 +32,6 @@ class TranslationWidget(Widget):
 
     def __init__(
         self,
-        kinds: Sequence[type[nn.Module]],
-        model: nn.Module,
         source_words: Sequence[str],
         target_words: Sequence[str],
         grammar,
@@ -45,19 +39,10 @@ class TranslationWidget(Widget):
         sentence: str,
         **more,
     ):
-        if type(model) not in kinds:
-            names = ", ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"model must be one of {names}, but is a {type(model).__name__}")
-        check_words("source_words", source_words, model.encoder.embed.num_embeddings)
-        check_words("target_words", target_words, model.embed.num_embeddings)
         for text in examples:
             check_sentence("examples", text, source_words, grammar)
-        weights = pack(model.state_dict())
         self._grammar = grammar
-        self._model = rounded(model, weights)
         super().__init__(
-            weights=weights,
-            kind=type(model).__name__,
             source_words=list(source_words),
             target_words=list(target_words),
             grammar=grammar.to_data(),
@@ -88,6 +73,33 @@ class TranslationWidget(Widget):
     def truth(self) -> list[str]:
         """The grammar's translation of ``sentence``."""
         return list(self._grammar.translate(self.sentence).target)
+
+
+class TranslationWidget(SentenceWidget):
+    """A sentence and one trained translator.
+
+    :param kinds: the classes that ``model`` may have
+    :param model: a trained translator; what runs is the model rounded to float16, in the page and here
+    :param rest: what a :class:`SentenceWidget` is made from
+    """
+
+    weights = traitlets.Dict().tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        kinds: Sequence[type[nn.Module]],
+        model: nn.Module,
+        source_words: Sequence[str],
+        target_words: Sequence[str],
+        *rest,
+        **more,
+    ):
+        check_translator("model", model, kinds, source_words, target_words)
+        weights = pack(model.state_dict())
+        self._model = rounded(model, weights)
+        more |= {"weights": weights, "kind": type(model).__name__}
+        super().__init__(source_words, target_words, *rest, **more)
 
 
 def compare(truth: Sequence[str], said: Sequence[str]) -> list[tuple[str | None, str | None]]:
@@ -121,6 +133,21 @@ def compare(truth: Sequence[str], said: Sequence[str]) -> list[tuple[str | None,
     return columns[::-1]
 
 
+def gold_cells(truth: Sequence[str], said: Sequence[str], links) -> set[tuple[int, int]]:
+    """The links (source, true word) as cells (word said, source), for words that both sentences have.
+
+    >>> sorted(gold_cells(["le", "petit", "chat"], ["le", "chat"], {(0, 0), (1, 1), (2, 2)}))
+    [(0, 0), (1, 2)]
+    """
+    rows, true_place, place = {}, 0, 0
+    for true, word in compare(truth, said):
+        if true == word:
+            rows[true_place] = place
+        true_place += true is not None
+        place += word is not None
+    return {(rows[j], i) for i, j in links if j in rows}
+
+
 def check_sentence(name: str, text: str, words: Sequence[str], grammar) -> None:
     """Refuse a text that holds an unknown word, or that is no sentence of the grammar."""
     unknown = [word for word in text.split() if word not in words]
@@ -136,3 +163,18 @@ def check_words(name: str, words: Sequence[str], count: int) -> None:
     for mark in ("<s>", "</s>"):
         if mark not in words:
             raise ValueError(f"{name} must hold the mark {mark!r}: pass vocabulary.words, which begins with the marks")
+
+
+def check_translator(
+    name: str,
+    model: nn.Module,
+    kinds: Sequence[type[nn.Module]],
+    source_words: Sequence[str],
+    target_words: Sequence[str],
+) -> None:
+    """Refuse a translator of another kind, or one that does not fit the vocabularies."""
+    if type(model) not in kinds:
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be one of {names}, but is a {type(model).__name__}")
+    check_words("source_words", source_words, model.encoder.embed.num_embeddings)
+    check_words("target_words", target_words, model.embed.num_embeddings)
