@@ -335,8 +335,9 @@ def test_bad_input_is_named():
         layer(query, key, value[:, 1:])
     with pytest.raises(TypeCheckError, match="parameter 'mask'"):
         layer(query, key, value, torch.zeros(B, Q, K))
-    with pytest.raises(ValueError, match="off must name heads from 0 to 2, but names 3"):
-        without_heads(layer, [3])
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=f"off must name heads from 0 to 2, but names {wrong}"):
+            without_heads(layer, [0, wrong])
 
 
 # --- what several queries have to do with it -------------------------------------------------------------------------
