@@ -31,7 +31,10 @@ def several_queries(
 
 
 @checked
-def split_heads(vectors: Float[Tensor, "*batch length width"], heads: int) -> Float[Tensor, "*batch {heads} length d"]:
+def split_heads(
+    vectors: Float[Tensor, "*batch length width"],
+    heads: int,
+) -> Float[Tensor, "*batch {heads} length d"]:
     """Cut each vector into ``heads`` pieces; head h gets the h-th piece.
 
     First cut the last axis, then move the new axis forward.
@@ -118,7 +121,10 @@ class MultiHeadAttention(nn.Module):
         return layer.train(module.training)
 
 
-def without_heads(layer: MultiHeadAttention, off: Iterable[int]) -> MultiHeadAttention:
+def without_heads(
+    layer: MultiHeadAttention,
+    off: Iterable[int],
+) -> MultiHeadAttention:
     """Give a copy of ``layer`` in which the heads ``off`` say nothing.
 
     They still look, but ``out`` multiplies what they found by zero.
@@ -126,7 +132,8 @@ def without_heads(layer: MultiHeadAttention, off: Iterable[int]) -> MultiHeadAtt
     pruned = copy.deepcopy(layer)
     for head in off:
         must_be_a_head(head, layer.heads)
-        columns = pruned.out.weight.unflatten(1, (layer.heads, -1))  # (width, heads, d)
+        # the columns of all heads: (width, heads, d)
+        columns = pruned.out.weight.unflatten(1, (layer.heads, -1))
         columns.data[:, head] = 0.0
     return pruned
 

@@ -335,8 +335,9 @@ def test_bad_input_is_named():
         layer(query, key, value[:, 1:])
     with pytest.raises(TypeCheckError, match="parameter 'mask'"):
         layer(query, key, value, torch.zeros(B, Q, K))
-    with pytest.raises(ValueError, match="off must name heads from 0 to 2, but names 3"):
-        without_heads(layer, [3])
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=f"off must name heads from 0 to 2, but names {wrong}"):
+            without_heads(layer, [0, wrong])
 
 
 # --- what several queries have to do with it -------------------------------------------------------------------------
@@ -447,6 +448,60 @@ def test_adding_the_name_to_the_value_is_no_way_out():
         plain = weights[0] * values[BITS[:, 0].long()] + weights[1] * values[BITS[:, 1].long()]
         named = weights[0] * (who[0] + values[BITS[:, 0].long()]) + weights[1] * (who[1] + values[BITS[:, 1].long()])
         assert_close(named - plain, (weights @ who).expand(4, 3))
+
+
+def test_with_a_second_layer_of_one_look_it_is_enough():
+    """Look at Ana, keep what was found in the first number; the query moves on, to Ben, whose goes into the second."""
+    first, second = identity_layer(2, 1), identity_layer(2, 1)
+    with torch.no_grad():
+        first.out.weight.copy_(doubles([[1, 0], [0, 0]]))
+        second.out.weight.copy_(doubles([[0, 0], [1, 0]]))
+        second.of_query.weight.copy_(doubles([[0, 0], [1, 0]]))  # the query that spoke to Ana speaks to Ben
+    key = doubles([[1.0, 0.0], [0.0, 1.0]]).expand(4, 2, 2)
+    value = torch.stack([BITS, torch.zeros(4, 2).double()], dim=-1)  # what each has, in the first number
+    query = doubles([[100.0, 0.0]]).expand(4, 1, 2)
+    found, looked = first(query, key, value)
+    again, moved = second(query + found, key, value)
+    assert_close(torch.cat([looked, moved], dim=-2)[:, 0], torch.eye(2).double().expand(4, 2, 2))
+    assert_close(answers((found + again)[:, 0], torch.eye(2).double(), doubles([-0.5, -0.5])), BITS)
+
+
+# --- what two looks can do besides -----------------------------------------------------------------------------------
+
+
+def read_along(rays, weights, things):
+    """Each question adds up the mixtures of all looks, by shares of its own, and says the thing that weighs most."""
+    lists = torch.cartesian_prod(*weights.shape[1] * [torch.arange(things)])
+    found = weights @ nn.functional.one_hot(lists, things).double()  # (lists, looks, things)
+    right = ((rays @ found).argmax(dim=-1) == lists).all(dim=1)
+    order = lists.sort(dim=1).values
+    return right, (order[:, 1:] != order[:, :-1]).all(dim=1)
+
+
+def test_two_looks_serve_three_questions_if_the_things_differ():
+    """The example of the page: sum, difference, and the difference the other way round."""
+    weights = doubles([[0.5, 0.5, 0], [0.5, 0, 0.5]])
+    right, differ = read_along(doubles([[1, 1], [1, -1], [-1, 1]]), weights, 5)
+    assert right[differ].all()
+    assert not right.all()
+
+
+def test_two_looks_serve_four_questions_if_the_things_differ():
+    """Four pairs of weights on a quarter of a circle: each is the farthest out in its own direction."""
+    angle = torch.tensor([0.0, 30.0, 60.0, 90.0]).double().deg2rad()
+    rays = torch.stack([angle.cos(), angle.sin()])
+    right, differ = read_along(rays.T, rays / rays.sum(dim=1, keepdim=True), 5)
+    assert right[differ].all()
+    assert not right.all()
+
+
+@given(st.integers(0, 10_000))
+def test_one_look_serves_one_question_even_if_the_things_differ(seed):
+    """However it reads its one mixture: the thing with the largest weight, or one that nobody has."""
+    random = torch.Generator().manual_seed(seed)
+    weights = torch.rand(1, 2, generator=random, dtype=torch.float64)
+    right, differ = read_along(torch.randn(2, 1, generator=random, dtype=torch.float64), weights, 3)
+    assert not right[differ].any()
 
 
 # --- the chapter's models --------------------------------------------------------------------------------------------

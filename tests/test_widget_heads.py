@@ -13,7 +13,7 @@ from attention_src.experiments.multi_head import widget as of_the_page
 from attention_src.multi_head import Asker, ByName, without_heads
 from attention_src.widgets.base import rounded
 from attention_src.widgets.heads import Heads
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-heads"
 PAGE = "book/11_multi_head.html"
@@ -226,7 +226,7 @@ def check(page, shown):
     np.testing.assert_allclose(np.reshape(cells, (6, shown.heads)).T, 100 * np.array(seen.weights), atol=0.51)
     said = [text.split(",")[0] for text in part(page, ".hd-said").all_inner_texts()]
     assert said == [thing for thing, _ in seen.said]
-    wrong = [thing != true for (thing, _), true in zip(seen.said, seen.truth, strict=True)]
+    wrong = [true not in (None, thing) for (thing, _), true in zip(seen.said, seen.truth, strict=True)]
     assert part(page, ".hd-wrong").count() == sum(wrong)
     serves = [[int(i) for i in text.split() if i.isdigit()] for text in part(page, ".hd-serves").all_inner_texts()]
     assert serves == seen.serves
@@ -312,11 +312,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         part(page, "select[aria-label='Heads of the network']").select_option("8")
         part(page, ".hd-toggles button").nth(2).click()
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
         assert min(button["height"] for button in map(bounding, part(page, "button").all())) >= 24
 
 

@@ -90,6 +90,7 @@ function render({ model, el }) {
   function show() {
     const now = state(), { heads, off, entries, asked } = now, seen = look(net(heads), now), dim = head => (off.includes(head) ? " hd-off" : "");
     which.value = String(heads);
+    table.style.setProperty("--heads", heads);
     cards.forEach(({ node, person, said, verdict }, i) => {
       const [thing, p] = seen.said[i], right = thing === seen.truth[i];
       person.value = asked[i];

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import matplotlib
 import torch
 import traitlets
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -153,7 +152,7 @@ class Heads(Widget):
     def still(self):
         """Draw the list with the weights of each head beside it, and the answers below."""
         seen, colours = self.seen, plots.LIGHT
-        scale = LinearSegmentedColormap.from_list("weights", plots.PALETTE["weights"]["light"])
+        scale = plots.PALETTE["weights"]["light"]  # its five colours only: those have a dark twin on the page
         lines = len(self.entries) + len(self.asked) + 2.2
         with matplotlib.rc_context(plots.STYLE):
             figure = Figure(figsize=(6, 0.34 * lines), layout="none")
@@ -166,8 +165,9 @@ class Heads(Widget):
                 shown = f"({head + 1})" if head in self.off else str(head + 1)
                 axes.text(x + 2, -0.6, shown, color=colours["muted"], ha="center", va="center")
                 for place, weight in enumerate(weights):
-                    axes.add_patch(Rectangle((x, -2 - place), 4.2, 0.9, color=scale(min(weight, 1.0)), linewidth=0))
-                    ink = colours["paper" if weight > 0.55 else "ink"]
+                    step = round(4 * min(weight, 1.0))
+                    axes.add_patch(Rectangle((x, -2 - place), 4.2, 0.9, color=scale[step], linewidth=0))
+                    ink = colours["paper" if step > 2 else "ink"]
                     axes.text(x + 2.1, -1.55 - place, f"{100 * weight:.0f}", color=ink, ha="center", va="center")
             for place, (name, thing) in enumerate(self.entries):
                 about = " ".join(str(i + 1) for i, source in enumerate(seen.sources) if source == place)
