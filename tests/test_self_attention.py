@@ -380,6 +380,15 @@ def test_far_subjects_are_english():
                 ENGLISH_FRENCH.translate([*words, e.FORMS[-2][1 - number]])
 
 
+def test_the_nearest_noun_has_the_other_number():
+    """Or a model that follows the nearest noun would be right."""
+    noun_numbers = {noun: number for pair in (*e.SUBJECTS, *e.OBJECTS) for number, noun in enumerate(pair)}
+    for some in e.far_subjects().values():
+        for words, number in some:
+            subject, other = (noun_numbers[word] for word in words if word in noun_numbers)
+            assert (subject, other) == (number, 1 - number)
+
+
 def test_the_window_mask():
     assert e.window_mask(5, 1)[2].tolist() == [False, True, True, True, False]
 
