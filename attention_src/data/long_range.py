@@ -31,6 +31,7 @@ def which_came_first(count: int, gap: int, random: torch.Generator) -> Task:
 
     >>> task = which_came_first(1, gap=3, random=torch.Generator().manual_seed(0))
     >>> "".join(WORDS[word] for word in task.words[0]), "ABCDEFGH"[task.answer[0]]
+    ('ehCaddEhbd?', 'C')
     """
     if gap < 0:
         raise ValueError(f"gap must be 0 or more, but is {gap}")
@@ -50,6 +51,7 @@ def recall(count: int, pairs: int, random: torch.Generator) -> Task:
 
     >>> task = recall(1, pairs=3, random=torch.Generator().manual_seed(0))
     >>> " ".join(PAIRS[word] for word in task.words[0]), 1 + int(task.answer[0])
+    ('C2 D4 E6 E?', 6)
     """
     if not 1 <= pairs <= KEYS:
         raise ValueError(f"pairs must lie between 1 and {KEYS}, the number of letters, but is {pairs}")
