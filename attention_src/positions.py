@@ -59,7 +59,7 @@ def sinusoidal(length: int, width: int) -> Float[Tensor, "{length} {width}"]:
 
 
 @checked
-def moving(steps: float, width: int) -> Float[Tensor, "{width} {width}"]:
+def moving(steps: int | float, width: int) -> Float[Tensor, "{width} {width}"]:
     """The matrix that maps the row of any place to that of ``steps`` later.
 
     ``moving(k, width) @ sinusoidal(...)[p]`` is row p + k, for every p.

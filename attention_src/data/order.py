@@ -18,6 +18,7 @@ def order(count: int, length: int, random: torch.Generator) -> Task:
 
     >>> task = order(1, 8, torch.Generator().manual_seed(0))
     >>> "".join(ORDER_WORDS[word] for word in task.words[0]), int(task.answer[0])
+    ('ehfaABdh', 1)
     """
     if length < 2:
         raise ValueError(f"length must be at least 2, one place for A and one for B, but is {length}")
