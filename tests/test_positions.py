@@ -32,7 +32,7 @@ from attention_src.positions import (
     speeds,
     waves,
 )
-from attention_src.self_attention import FixedWeights, SelfAttention
+from attention_src.self_attention import FixedWeights, Recurrence, SelfAttention
 
 B, N, HEADS, D = 2, 7, 3, 4  # sentences, words, heads, numbers in a head
 WIDTH = HEADS * D
@@ -538,6 +538,12 @@ def test_order_is_exactly_chance_without_positions():
     said = network("none")(task.words)[0].mean(1)[:, :2].argmax(-1)
     assert (said[:100] == said[100:]).all()
     assert int((said == task.answer).sum()) == 100
+
+
+def test_it_is_not_that_it_reads_both_ways():
+    """A recurrence that reads both ways is not blind: what each place gets depends on the order."""
+    layer, x = Recurrence(WIDTH, both_ways=True).double(), draw(B, N, WIDTH)
+    assert differ(layer(x[:, ORDER])[0], layer(x)[0][:, ORDER])
 
 
 def test_it_is_not_that_one_place_is_taken_at_a_time():
