@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from attention_src import plots
-from attention_src.data.order import NOTHING, ORDER_WORDS, SHIFT_WORDS, order, shift, with_reversals
+from attention_src.data.order import BACK, NOTHING, ORDER_WORDS, SHIFT_WORDS, order, shift, with_reversals
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.results import Results, load_model
 from attention_src.positions import KINDS, PlacedNetwork
@@ -240,6 +240,22 @@ def load_shift(kind: str) -> PlacedNetwork:
     model = PlacedNetwork(len(SHIFT_WORDS), len(SHIFT_WORDS), **NETWORK | sizes).eval()
     model.load_state_dict(weights)
     return model
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    return {
+        "models": {
+            kind: load_shift(kind) for kind in ("sinusoidal", "learned", "complex", "relative", "rotary", "none")
+        },
+        "letters": SHIFT_WORDS,
+        "back": BACK,
+        "trained": TRAINING["longest"],
+        "most": max(TEST["moved"]),
+        "farthest": NETWORK["farthest"],
+        "sentence": "champignon",
+        "kind": "sinusoidal",
+    }
 
 
 SHOWN = {"relative": "Shaw", "rotary": "rotary", "sinusoidal": "sinusoidal", "learned": "learned", "complex": "complex"}
