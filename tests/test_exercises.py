@@ -596,7 +596,10 @@ MISTAKES = {
         (lambda length, farthest: p.offsets(length, farthest).T, "one step to the right"),
         (lambda length, farthest: p.offsets(length, length) - length + farthest, "no other row is asked for"),
         (lambda length, farthest: p.offsets(length, farthest) % (2 * farthest), "no other row is asked for"),
-        (lambda length, farthest: (p.offsets(length, length) - length + farthest) % (2 * farthest + 1), "no other row is asked for"),
+        (
+            lambda length, farthest: (p.offsets(length, length) - length + farthest) % (2 * farthest + 1),
+            "no other row is asked for",
+        ),
     ],
     p.check_is_blind: [
         (lambda layer, x, order: torch.allclose(layer(x[order]), layer(x)), "adds the mean"),

@@ -62,7 +62,7 @@ export function look(model, { letters, back, heads, farthest, sentence, kind, st
 let made = 0;
 function render({ model, el }) {
   const fixed = Object.fromEntries(["letters", "back", "trained", "most", "longest", "heads", "farthest"].map(name => [name, model.get(name)]));
-  const packed = model.get("weights"), kinds = Object.keys(packed), nets = {}, TRAITS = ["sentence", "kind", "start", "head"], id = `places-${++made}`;
+  const packed = model.get("weights"), kinds = Object.keys(NAMES).filter(kind => packed[kind]), nets = {}, TRAITS = ["sentence", "kind", "start", "head"], id = `places-${++made}`;
   const state = () => ({ ...fixed, ...tidy({ ...fixed, kinds, ...Object.fromEntries(TRAITS.map(name => [name, model.get(name)])) }) });
   const put = changes => { for (const [name, value] of Object.entries(changes)) model.set(name, value); model.save_changes(); };
   const radios = (label, name, options, change) => {
