@@ -13,6 +13,7 @@ from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
+from attention_src.exercises import positions as p
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
 from attention_src.exercises import self_attention as r
@@ -22,6 +23,12 @@ from attention_src.exercises import structured as c
 def one_too_far(weights):
     """Weights that leave the place itself out, one column too far to the left."""
     return torch.cat([weights[:, 1:], weights[:, :1] * 0], dim=1).tril(-1)
+
+
+def halves(x, positions):
+    """Turns that pair number i with number i + width / 2."""
+    pairs = x.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+    return p.turn(pairs, positions).unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
 
 
 LOW = -1e9  # what many programs write in place of minus infinity
@@ -561,6 +568,46 @@ MISTAKES = {
         (lambda heads, score: m.prune_order(heads, score)[:4], "goes once"),
         (lambda heads, score: sorted(range(heads), key=lambda head: -score([head])), "judged again"),
     ],
+    p.check_waves: [
+        (
+            lambda length, width: p.waves(length, width)[:, [0, 2, 1, 3]] if width == 4 else p.waves(length, width),
+            "0, 1",
+        ),
+        (lambda length, width: p.waves(length + 1, width)[1:], "0, 1, 0, 1"),
+        (lambda length, width: p.waves(width, length).T, "0, 1, 0, 1"),
+        (lambda length, width: p.waves(2 * length, width)[::2], "turns by 1"),
+        (lambda length, width: p.waves(length, 2 * width)[:, :width], "10,000 to the power of -2i / width"),
+    ],
+    p.check_turn: [
+        (lambda x, positions: p.turn(x, positions + 1), "place 0 does not turn"),
+        (lambda x, positions: x + p.waves(len(x), x.shape[-1])[positions % len(x)] - p.waves(1, x.shape[-1]), "length"),
+        (lambda x, positions: p.turn(x, -positions), "(cos 1, sin 1, 0, 0)"),
+        (lambda x, positions: halves(x, positions), "(cos 1, sin 1, 0, 0)"),
+        (lambda x, positions: p.turn(x, positions**2), "the same wherever the two stand"),
+        (
+            lambda x, positions: torch.cat(
+                [p.turn(x[..., i : i + 2], positions) for i in range(0, x.shape[-1], 2)], -1
+            ),
+            "complex multiplication",
+        ),
+    ],
+    p.check_offsets: [
+        (lambda length, farthest: p.offsets(length, farthest) - farthest, "has row ``farthest``"),
+        (lambda length, farthest: p.offsets(length, farthest).T, "one step to the right"),
+        (lambda length, farthest: p.offsets(length, length) - length + farthest, "no other row is asked for"),
+        (lambda length, farthest: p.offsets(length, farthest) % (2 * farthest), "no other row is asked for"),
+        (
+            lambda length, farthest: (p.offsets(length, length) - length + farthest) % (2 * farthest + 1),
+            "no other row is asked for",
+        ),
+    ],
+    p.check_is_blind: [
+        (lambda layer, x, order: torch.allclose(layer(x[order]), layer(x)), "adds the mean"),
+        (lambda layer, x, order: torch.allclose(layer(x)[order], layer(x[order])[order]), "adds the mean"),
+        (lambda layer, x, order: torch.allclose(layer(x[order])[order], layer(x)), "adds the mean"),
+        (lambda layer, x, order: True, "is not blind"),
+        (lambda layer, x, order: torch.allclose(layer(x[order]).sum(0), layer(x).sum(0)), "numbers its outputs"),
+    ],
     r.check_read_itself: [
         (lambda x, q, k, v: ((x @ k.T) @ (x @ q.T).T).softmax(dim=1) @ x @ v.T, "66, 52.5 and 60"),
         (lambda x, q, k, v: ((x @ q.T) @ (x @ k.T).T).softmax(dim=0) @ x @ v.T, "66, 52.5 and 60"),
@@ -649,6 +696,10 @@ SOLUTIONS = {
     m.check_split_heads: m.split_heads,
     m.check_mask_for_heads: m.mask_for_heads,
     m.check_prune_order: m.prune_order,
+    p.check_waves: p.waves,
+    p.check_turn: p.turn,
+    p.check_offsets: p.offsets,
+    p.check_is_blind: p.is_blind,
     r.check_read_itself: r.read_itself,
     r.check_from_columns: r.from_columns,
     r.check_looking_back: r.looking_back,
