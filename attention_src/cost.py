@@ -105,7 +105,8 @@ def near_attention(
     at_least_one(reach=reach)
     near_key, near_value = last_places(key, reach), last_places(value, reach)
     scores = query[..., None, :] @ near_key.mT / math.sqrt(key.shape[-1])
-    inside = torch.arange(query.shape[-2])[:, None] + torch.arange(reach) >= reach - 1
+    places = torch.arange(query.shape[-2], device=query.device)
+    inside = places[:, None] + torch.arange(reach, device=query.device) >= reach - 1
     context, weights = attend(scores, near_value, inside[:, None])
     return context[..., 0, :], weights[..., 0, :]
 
@@ -202,9 +203,10 @@ def chunked_attention(
 ) -> Float[Tensor, "*batch q v"]:
     """Scaled dot-product attention that never holds all weights at once.
 
-    The scores are made block by block, ``chunk`` queries by ``chunk`` keys,
-    used and overwritten. The way back makes them again. Gives the context;
-    the weights never exist together, so it cannot give them.
+    The scores are made block by block, used and overwritten; a block has
+    ``chunk`` keys and half as many queries. The way back makes the blocks
+    again. Gives the context; the weights never exist together, so it cannot
+    give them.
 
     ``mask`` as in :func:`attend`; a query that may look at nothing gets
     zeros. ``causal`` lets query i look at keys 0 to i, and skips the blocks
@@ -225,8 +227,8 @@ class InBlocks(Function):
         scores = Blocks(query, key, mask, causal, chunk, batch)
         output = query.new_empty(*query.shape[:2], value.shape[2])
         log_total = query.new_empty(*query.shape[:2], 1)
-        for rows in scores.rows():
-            output[:, rows], log_total[:, rows] = mix(scores, rows, value)
+        for look in scores.looks():
+            output[look], log_total[look] = mix(scores, look, value)
         ctx.save_for_backward(query, key, value, mask, output, log_total)
         ctx.how = causal, chunk, batch
         return output
@@ -237,81 +239,92 @@ class InBlocks(Function):
         query, key, value, mask, output, log_total = ctx.saved_tensors
         scores = Blocks(query, key, mask, *ctx.how)
         d_query, d_key, d_value = map(torch.zeros_like, (query, key, value))
-        spare = scores.spare()
-        for rows in scores.rows():
-            d_out = d_output[:, rows]
-            common = (d_out * output[:, rows]).sum(dim=-1, keepdim=True)
-            for columns in scores.columns(rows):
-                block = scores.block(rows, columns)
-                weights = block.sub_(log_total[:, rows]).exp2_()
-                d_value[:, columns].baddbmm_(weights.mT, d_out)
-                d_weights = product(d_out, value[:, columns], spare)
+        spare = torch.empty_like(scores.room)
+        for look in scores.looks():
+            d_out = d_output[look]
+            common = (d_out * output[look]).sum(dim=-1, keepdim=True)
+            for read in scores.reads(look):
+                block = scores.block(look, read)
+                weights = block.sub_(log_total[look]).exp2_()
+                d_value[read].baddbmm_(weights.mT, d_out)
+                d_weights = product(d_out, value[read], spare)
                 d_scores = d_weights.sub_(common).mul_(weights)
-                d_query[:, rows].baddbmm_(d_scores, key[:, columns], alpha=scores.scale)
-                d_key[:, columns].baddbmm_(d_scores.mT, query[:, rows], alpha=scores.scale)
+                d_query[look].baddbmm_(d_scores, key[read], alpha=scores.scale)
+                d_key[read].baddbmm_(d_scores.mT, query[look], alpha=scores.scale)
         return d_query, d_key, d_value, None, None, None, None
 
 
-def mix(scores: "Blocks", rows: slice, value: Tensor) -> tuple[Tensor, Tensor]:
+def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, Tensor]:
     """Mix the values for some queries in one pass over the blocks.
 
     Gives the context and the logarithm of the sum of 2^score.
     """
-    largest, total = scores.nothing(rows, fill=torch.finfo(value.dtype).min), scores.nothing(rows)
-    mixed = scores.nothing(rows, value.shape[2])
-    for columns in scores.columns(rows):
-        block = scores.block(rows, columns)
+    total = torch.zeros_like(scores.query[look][..., :1])
+    largest = torch.full_like(total, torch.finfo(total.dtype).min)
+    mixed = total.repeat(1, 1, value.shape[2])
+    for read in scores.reads(look):
+        block = scores.block(look, read)
         larger = torch.maximum(largest, block.amax(dim=-1, keepdim=True))
         shrink = (largest - larger).exp2_()
         weights = block.sub_(larger).exp2_()
         total = total * shrink + weights.sum(dim=-1, keepdim=True)
-        mixed.mul_(shrink).baddbmm_(weights, value[:, columns])
+        mixed.mul_(shrink).baddbmm_(weights, value[read])
         largest = larger
     total.clamp_(min=1)  # the largest score adds 2^0 = 1: less means that there was none
     return mixed / total, largest + total.log2()
 
 
+Part = tuple[slice, slice]  # some examples of the batch, and some of their queries or keys
+
+
 class Blocks:
-    """The table of scores, of which only one block exists at a time: the next one is written over it."""
+    """The table of scores, of which only one block exists at a time: the next one is written over it.
 
-    def __init__(self, query: Tensor, key: Tensor, mask: Tensor | None, causal: bool, chunk: int, batch: torch.Size):
+    A block has at most ``chunk`` keys, half as many queries, and as many examples as then fit into chunk² / 2 scores.
+    """
+
+    def __init__(self, query: Tensor, key: Tensor, mask: Tensor | None, causal: bool, chunk: int, batch: tuple):
         self.query, self.key, self.mask, self.causal = query, key, mask, causal
-        self.batch, self.scale = batch, 1 / math.sqrt(query.shape[2])
+        self.batch, self.scale = batch or (1,), 1 / math.sqrt(query.shape[2])
+        self.high = max(1, min(chunk // 2, query.shape[1]))
         self.wide = max(1, min(chunk, key.shape[1]))
-        fitting = chunk * chunk // max(1, len(query) * self.wide)  # one block for all of the batch
-        self.high = max(1, min(fitting, chunk, query.shape[1]))
-        self.room = self.spare()
+        self.deep = max(1, min(chunk * chunk // 2 // (self.high * self.wide), len(query)))
+        self.room = query.new_empty(self.deep * self.high * self.wide)
 
-    def spare(self) -> Tensor:
-        """Room for one block."""
-        return self.query.new_empty(len(self.query) * self.high * self.wide)
+    def looks(self) -> Iterator[Part]:
+        """Cut the queries into those of a block."""
+        for examples in pieces(len(self.query), self.deep):
+            for rows in pieces(self.query.shape[1], self.high):
+                yield examples, rows
 
-    def nothing(self, rows: slice, width: int = 1, fill: float = 0.0) -> Tensor:
-        """A row of ``width`` numbers for each of these queries."""
-        return self.query.new_full((len(self.query), rows.stop - rows.start, width), fill)
-
-    def rows(self) -> list[slice]:
-        """The queries, as many at a time as a block is high."""
-        return pieces(self.query.shape[1], self.high)
-
-    def columns(self, rows: slice) -> list[slice]:
-        """The keys, as many at a time as a block is wide; those ahead of all these queries are skipped if causal."""
+    def reads(self, look: Part) -> Iterator[Part]:
+        """Cut the keys into those of a block. If causal, those ahead of all these queries are skipped."""
+        examples, rows = look
         seen = self.key.shape[1]
         if self.causal:
             seen = min(seen, rows.stop)
-        return pieces(seen, self.wide)
+        for columns in pieces(seen, self.wide):
+            yield examples, columns
 
-    def block(self, rows: slice, columns: slice) -> Tensor:
+    def block(self, look: Part, read: Part) -> Tensor:
         """The scores of these queries and keys as exponents of 2, -inf where a query may not look."""
         scale = self.scale * math.log2(math.e)  # 2^(x log2 e) is e^x, and takes half the time
-        scores = product(self.query[:, rows], self.key[:, columns], self.room, scale)
+        scores = product(self.query[look], self.key[read], self.room, scale)
+        (examples, rows), (_, columns) = look, read
         if self.mask is not None:
-            allowed = cut(self.mask, rows, columns)
-            scores.view(*self.batch, *scores.shape[1:]).masked_fill_(~allowed, -torch.inf)
+            scores.masked_fill_(~self.allowed(examples, rows, columns), -torch.inf)
         if self.causal and columns.stop > rows.start + 1:
-            ahead = torch.arange(columns.start, columns.stop) > torch.arange(rows.start, rows.stop)[:, None]
-            scores.masked_fill_(ahead, -torch.inf)
+            places = torch.arange(max(rows.stop, columns.stop), device=scores.device)
+            scores.masked_fill_(places[columns] > places[rows, None], -torch.inf)
         return scores
+
+    def allowed(self, examples: slice, rows: slice, columns: slice) -> Tensor:
+        """The part of the mask for a block; an axis of size 1 serves all."""
+        rows = rows if self.mask.shape[-2] > 1 else slice(None)
+        columns = columns if self.mask.shape[-1] > 1 else slice(None)
+        part = self.mask[..., rows, columns]
+        numbers = torch.arange(examples.start, examples.stop, device=part.device)
+        return part.expand(*self.batch, *part.shape[-2:])[torch.unravel_index(numbers, self.batch)]
 
 
 def product(left: Tensor, right: Tensor, room: Tensor, scale: float = 1.0) -> Tensor:
@@ -328,13 +341,6 @@ def pieces(length: int, chunk: int) -> list[slice]:
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     return [slice(start, min(start + chunk, length)) for start in range(0, length, chunk)]
-
-
-def cut(mask: Tensor, rows: slice, columns: slice) -> Tensor:
-    """The part of a mask for a block; an axis of size 1 serves all."""
-    rows = rows if mask.shape[-2] > 1 else slice(None)
-    columns = columns if mask.shape[-1] > 1 else slice(None)
-    return mask[..., rows, columns]
 
 
 def must_see_a_neighbour(reach: int) -> None:

@@ -395,8 +395,9 @@ def test_blocks_are_cut_in_both_directions_and_skipped():
         chunked_attention(*tensors, chunk=20)
     with Made() as half:
         chunked_attention(*tensors, chunk=20, causal=True)
-    assert whole.products == [(20, 20), (20, 8)] * 25
-    assert half.products == [(20, 20), (20, 8)] * 15
+    assert whole.products == [(10, 20), (10, 8)] * 50
+    assert sum(high * wide for high, wide in half.products[::2]) == sum(10 * end for end in range(10, 101, 10))
+    assert set(half.products[1::2]) == {(10, 8)}
 
 
 def test_the_layer_gives_what_self_attention_gives():
