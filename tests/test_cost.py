@@ -6,12 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from attention_src.attention import attend, causal_mask, padding_mask, weigh
 from attention_src.cost import (
@@ -27,6 +25,7 @@ from attention_src.cost import (
     rounds_until_heard,
     self_attention_cost,
 )
+from attention_src.experiments.cost import kept, layer_after_layer, longest_chain, operations, state_by_state
 from attention_src.self_attention import Convolution, Recurrence, SelfAttention
 
 SIZES = [(7, 5), (11, 3), (2, 6)]  # length, width
@@ -83,28 +82,7 @@ def cases() -> list:
 
 def test_operations_are_those_of_the_modules():
     for layer, cost, length, width in cases():
-        with FlopCounterMode(display=False) as counter:
-            layer(torch.zeros(1, length, width))
-        assert counter.get_total_flops() == cost.operations, (layer, length, width)
-
-
-def kept(layer: nn.Module, x: Tensor) -> int:
-    """How many numbers autograd keeps for the way back: each storage once, no parameters, no masks."""
-    parameters = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
-    found = {}
-
-    def see(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if tensor.is_floating_point() and storage.data_ptr() not in parameters:
-            found[storage.data_ptr()] = (
-                storage.nbytes() // tensor.element_size(),
-                tensor,
-            )  # kept, or its address is free
-        return tensor
-
-    with saved_tensors_hooks(see, lambda tensor: tensor):
-        layer(x)
-    return sum(numbers for numbers, _ in found.values())
+        assert operations(layer, torch.zeros(1, length, width)) == cost.operations, (layer, length, width)
 
 
 def test_memory_is_what_the_modules_keep():
@@ -112,51 +90,10 @@ def test_memory_is_what_the_modules_keep():
         assert kept(layer, drawn(1, length, width, dtype=torch.float32)) == cost.memory, (layer, length, width)
 
 
-PRODUCTS = {"MmBackward0", "BmmBackward0", "AddmmBackward0", "ConvolutionBackward0"}
-
-
-def longest_chain(output: Tensor) -> int:
-    """The most matrix products on one way through the graph of autograd."""
-    depth, stack = {None: 0}, [output.grad_fn]
-    while stack:
-        node = stack[-1]
-        before = [other for other, _ in node.next_functions]
-        if missing := [other for other in before if other not in depth]:
-            stack += missing
-        else:
-            depth[node] = max((depth[other] for other in before), default=0) + (node.name() in PRODUCTS)
-            stack.pop()
-    return depth[output.grad_fn]
-
-
 def test_sequential_steps_are_those_of_the_modules():
     for layer, cost, length, width in cases():
         output, _ = layer(drawn(1, length, width, dtype=torch.float32))
         assert longest_chain(output) == cost.sequential, (layer, length, width)
-
-
-def layer_after_layer(layer: nn.Module):
-    def rounds(x: Tensor):
-        while True:
-            x = layer(x)[0]
-            yield x
-
-    return rounds
-
-
-def state_by_state(layer: Recurrence):
-    """In each round every place makes its state from its input and the state that its neighbour had."""
-    cell = nn.GRUCell(layer.rnn.input_size, layer.rnn.hidden_size, dtype=torch.float64)
-    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.rnn.state_dict().items()})
-
-    def rounds(x: Tensor):
-        states = torch.zeros_like(x[0])
-        while True:
-            before = nn.functional.pad(states[:-1], (0, 0, 1, 0))
-            states = cell(x[0], before)
-            yield states[None]
-
-    return rounds
 
 
 def test_the_path_is_as_long_as_gradients_need():

@@ -11,19 +11,12 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from torch.profiler import ProfilerActivity, profile
 
-from attention_src.attention import attend
 from attention_src.cost import chunked_attention
-from attention_src.scores import ScaledDot
+from attention_src.experiments.cost import extra_bytes, table
 
 WIDTH = 64
-ROUNDS = 7
-
-
-def table(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Hold all weights, as the other chapters do."""
-    return attend(ScaledDot()(query, key), value)[0]
+MOST = 7  # rounds
 
 
 @cache
@@ -42,7 +35,8 @@ def paired(length: int) -> tuple[Tensor, Tensor, Tensor]:
 def time_ratio(first: Callable[..., Tensor], second: Callable[..., Tensor], length: int) -> float:
     """How many times as long the first takes: the median over rounds in which the two take turns."""
     given, found = paired(length), []
-    for number in range(ROUNDS):
+    rounds = MOST if length < 16 * 1024 else 3  # the table of 16k takes seconds and 2 GiB
+    for number in range(rounds):
         took = {}
         for way in (first, second) if number % 2 else (second, first):
             start = time.perf_counter()
@@ -52,21 +46,6 @@ def time_ratio(first: Callable[..., Tensor], second: Callable[..., Tensor], leng
     return statistics.median(found)
 
 
-@torch.no_grad()
-def extra_bytes(way: Callable[..., Tensor], length: int) -> int:
-    """The most memory that a way holds at one time, its result included, as PyTorch's allocator counts it."""
-    given = paired(length)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        result = way(*given)  # kept until the end, or its memory would be counted as given back
-    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    assert most >= result.nbytes, "the profiler saw less than the result: does it still write '[memory]'?"
-    return most
-
-
 def to_pytorch(length: int) -> tuple[float, float]:
     """Time in blocks over PyTorch's."""
     return time_ratio(chunked_attention, scaled_dot_product_attention, length), 1.5
@@ -74,7 +53,9 @@ def to_pytorch(length: int) -> tuple[float, float]:
 
 def memory_to_pytorch(length: int) -> tuple[float, float]:
     """Memory in blocks over PyTorch's."""
-    return extra_bytes(chunked_attention, length) / extra_bytes(scaled_dot_product_attention, length), 3.0
+    with torch.no_grad():
+        ours, theirs = (extra_bytes(way, *paired(length)) for way in (chunked_attention, scaled_dot_product_attention))
+    return ours / theirs, 3.0
 
 
 def to_the_table(length: int) -> tuple[float, float]:
