@@ -342,7 +342,7 @@ RULES = [
     ),
     Rule(
         "parameters-without-length",
-        "Self-attention has 3 width² parameters at every length; the layer of fixed weights has more at every longer one.",
+        "Self-attention has 3 width² parameters at every length; the layer of fixed weights has more the longer it is.",
         lambda m: (
             m["counted"]["attention"]["parameters"] == 3 * SETTINGS["width"] ** 2
             and sorted(set(m["counted"]["fixed"]["parameters"])) == m["counted"]["fixed"]["parameters"]
@@ -393,14 +393,14 @@ RULES = [
     ),
     Rule(
         "blocks-as-exact",
-        "In float32, the relative error of the output and of each gradient is at most twice that of PyTorch's operator.",
+        "In float32, the relative errors of the output and of each gradient are at most twice those of PyTorch.",
         lambda m: all(m["exact"]["blocks"][name] <= 2 * error for name, error in m["exact"]["pytorch"].items()),
         at_least=5,
     ),
     Rule(
         "filters-do-not-look",
-        "With another input, the factors of the convolution change by exactly 0, and more than a tenth of the weight of "
-        "self-attention moves.",
+        "With another input, the factors of the convolution change by exactly 0, and more than a tenth of the weight "
+        "of self-attention moves.",
         lambda m: m["response"]["convolution"] == 0 and m["response"]["attention"] > 0.1,
         at_least=5,
     ),
