@@ -296,7 +296,7 @@ def response(run: Run) -> Measures:
     length, width = SETTINGS["response"].values()
     attention, convolution = SelfAttention(width).double(), Convolution(width, FILTER).double()
     one, other = torch.randn(2, 1, length, width, dtype=torch.float64)
-    weights = attention(one)[1] - attention(other)[1]
+    weights = (attention(one)[1] - attention(other)[1]).detach()
     slopes = [torch.autograd.functional.jacobian(lambda x: convolution(x)[0], x) for x in (one, other)]
     return {
         "attention": float(weights.abs().sum(dim=-1).mean() / 2),  # share of the weight that moves
