@@ -485,3 +485,24 @@ CHARTS = {
     "blocks_time": _blocks_chart("ms", "forward, ms", {0: "1", 1: "10", 2: "100", 3: "1,000"}),
     "blocks_memory": _blocks_chart("mib", "extra memory, MiB", {0: "1", 1: "10", 2: "100", 3: "1,000"}),
 }
+
+TABLES = {
+    "mixed": {
+        "scores": [
+            [0.5, 2.0, -1.0, 1.5, 3.0, 0.0],
+            [2.5, 0.0, 1.0, -0.5, 0.5, 2.0],
+            [-1.0, 1.0, 0.5, 3.5, 0.0, 1.0],
+            [1.0, -2.0, 2.0, 0.5, 1.5, 2.5],
+            [0.0, 1.5, 3.0, -1.0, 2.0, 0.5],
+            [2.0, 0.5, -0.5, 1.0, 0.0, 3.0],
+        ],
+        "values": [7, 0, 4, -3, 9, 2],
+    },
+    "growing": {"scores": [[float(j) for j in range(6)] for _ in range(6)], "values": [7, 0, 4, -3, 9, 2]},
+    "falling": {"scores": [[float(5 - j) for j in range(6)] for _ in range(6)], "values": [7, 0, 4, -3, 9, 2]},
+}
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    return {"examples": TABLES}
