@@ -6,6 +6,7 @@ counts. See ``RULES`` for what was expected before the run.
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -232,6 +233,7 @@ WAYS = {"table": table, "blocks": chunked_attention, "pytorch": scaled_dot_produ
 
 def extra_bytes(way: Callable[..., Tensor], *given: Tensor) -> int:
     """The most memory that a way holds at one time, its result included, as PyTorch's allocator counts it."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler writes lines about itself
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         result = way(*given)  # held until the end, or its memory would be counted as given back
     events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
@@ -281,6 +283,7 @@ def exact(run: Run) -> Measures:
         found = with_gradients(WAYS[name], given, slope)
         errors = [float((x.double() - y).norm() / y.norm()) for x, y in zip(found, wanted, strict=True)]
         measures[name] = dict(zip(("output", "query", "key", "value"), errors, strict=True))
+    measures["ratio"] = {name: error / measures["pytorch"][name] for name, error in measures["blocks"].items()}
     return measures
 
 
