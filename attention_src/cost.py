@@ -112,7 +112,7 @@ def near_attention(
 
 
 def last_places(vectors: Tensor, reach: int) -> Tensor:
-    """Give each place the vectors of the last ``reach`` places, zeros before the first: (*batch, length, reach, d)."""
+    """Give each place the vectors of the last ``reach`` places, zeros before the first, as (…, length, reach, d)."""
     padded = nn.functional.pad(vectors, (0, 0, reach - 1, 0))
     return padded.unfold(-2, reach, 1).mT
 
@@ -224,6 +224,7 @@ class InBlocks(Function):
 
     @staticmethod
     def forward(ctx, query, key, value, mask, causal, chunk, batch):
+        """Give the context; keep it and one number for each query."""
         scores = Blocks(query, key, mask, causal, chunk, batch)
         output = query.new_empty(*query.shape[:2], value.shape[2])
         log_total = query.new_empty(*query.shape[:2], 1)
@@ -236,6 +237,7 @@ class InBlocks(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, d_output):
+        """Give the gradients of query, key and value, block by block."""
         query, key, value, mask, output, log_total = ctx.saved_tensors
         scores = Blocks(query, key, mask, *ctx.how)
         d_query, d_key, d_value = map(torch.zeros_like, (query, key, value))
