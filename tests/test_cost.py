@@ -319,6 +319,14 @@ def test_nothing_of_size_n_by_n_is_made(causal, masked):
     assert largest == [4 * length * 8 for length in (256, 512, 1024)]  # an output, a gradient
 
 
+def test_a_block_is_no_larger_for_a_large_batch():
+    tensors = drawn(24, 4, 1), drawn(24, 64, 1), drawn(24, 64, 1)
+    with Made(*tensors) as made:
+        found = chunked_attention(*tensors, chunk=64)
+    assert made.largest == 64 * 64 // 2
+    assert_close(found, by_the_table(*tensors))
+
+
 def test_what_is_kept_is_linear():
     for length in (100, 200):
         width = 8
