@@ -74,7 +74,7 @@ def test_the_picture_is_the_same_twice_and_moves():
     assert first.picture() == second.picture()
     second.step = 3
     assert first.picture() != second.picture()
-    assert repr(first).startswith("Blocks: A table of 6 by 6 scores, in blocks of 2 by 2: 1 of 9 blocks are read")
+    assert repr(first).startswith("Blocks: A table of 5 by 5 scores, in blocks of 2 by 2: 1 of 9 blocks are read")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_buttons_walk_through_all_blocks(page):
         widget.step = step
         agrees(page, widget)
     assert part(page, "button").filter(has_text="Next block").is_disabled()
-    assert part(page, ".bl-right").count() == 6
+    assert part(page, ".bl-right").count() == 5
     press(page, "Back")
     widget.step = 8
     agrees(page, widget)
@@ -223,7 +223,7 @@ def test_the_keyboard_walks_and_chooses(page):
     page.keyboard.press("End")
     widget.step = 9
     agrees(page, widget)
-    expect(part(page, "[role=status]")).to_contain_text("6 of 6 contexts are those of all keys")
+    expect(part(page, "[role=status]")).to_contain_text("5 of 5 contexts are those of all keys")
     part(page, "select[aria-label='Size of a block']").focus()
     page.keyboard.press("ArrowDown")
     part(page, "input[type=checkbox]").focus()
@@ -231,7 +231,7 @@ def test_the_keyboard_walks_and_chooses(page):
     widget.chunk, widget.causal, widget.step = 3, True, 1
     agrees(page, widget)
     expect(part(page, ".bl-held")).to_contain_text("Held at most: 9 scores")
-    expect(part(page, ".bl-held")).to_contain_text("The table: 36 scores. Computed: 27 of them.")
+    expect(part(page, ".bl-held")).to_contain_text("The table: 25 scores. Computed: 19 of them.")
 
 
 def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
@@ -246,7 +246,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
 @pytest.mark.parametrize("state", ["chunk=0&step=1e999", "example=%22x%22&causal=5&step=-1", "chunk=[]&step=%22x%22"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
     with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
-        assert len(shown(page)) == 6
+        assert len(shown(page)) == 5
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -264,4 +264,4 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 @pytest.mark.parametrize("name", ["notebooks/14_cost.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
     with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
-        assert part(page, ".bl-table tbody tr").count() == 6
+        assert part(page, ".bl-table tbody tr").count() == 5
