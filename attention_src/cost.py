@@ -95,7 +95,10 @@ def near_attention(
     key: Float[Tensor, "*batch length d"],
     value: Float[Tensor, "*batch length v"],
     reach: int,
-) -> tuple[Float[Tensor, "*batch length v"], Float[Tensor, "*batch length {reach}"]]:
+) -> tuple[
+    Float[Tensor, "*batch length v"],
+    Float[Tensor, "*batch length {reach}"],
+]:
     """Let each place look at itself and the ``reach`` - 1 places before it.
 
     A mask would hide the others and compute them all the same; here they are
@@ -106,7 +109,8 @@ def near_attention(
     near_key, near_value = last_places(key, reach), last_places(value, reach)
     scores = query[..., None, :] @ near_key.mT / math.sqrt(key.shape[-1])
     places = torch.arange(query.shape[-2], device=query.device)
-    inside = places[:, None] + torch.arange(reach, device=query.device) >= reach - 1
+    back = torch.arange(reach, device=query.device)
+    inside = places[:, None] + back >= reach - 1
     context, weights = attend(scores, near_value, inside[:, None])
     return context[..., 0, :], weights[..., 0, :]
 
@@ -256,7 +260,7 @@ class InBlocks(Function):
         return d_query, d_key, d_value, None, None, None, None
 
 
-def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, Tensor]:
+def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, ...]:
     """Mix the values for some queries in one pass over the blocks.
 
     Gives the context and the logarithm of the sum of 2^score.
@@ -272,7 +276,7 @@ def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, Tensor]:
         total = total * shrink + weights.sum(dim=-1, keepdim=True)
         mixed.mul_(shrink).baddbmm_(weights, value[read])
         largest = larger
-    total.clamp_(min=1)  # the largest score adds 2^0 = 1: less means that there was none
+    total.clamp_(min=1)  # the largest score adds 2^0 = 1, if there is one
     return mixed / total, largest + total.log2()
 
 

@@ -96,8 +96,8 @@ def test_wrong_examples_are_refused():
         Blocks({})
     with pytest.raises(ValueError, match="must have n values and n by n scores"):
         made(scores=[[1.0, 2.0]], values=[1, 2])
-    with pytest.raises(ValueError, match="must hold numbers from -9 to 9, but has 10"):
-        made(values=[1, 2, 10])
+    with pytest.raises(ValueError, match="must hold numbers from -20 to 20, but has 21"):
+        made(values=[1, 2, 21])
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from attention_src.exercises import Checker, LargestTensor
 
 
 def one_pass(scores: Iterable[float]) -> tuple[float, float]:
-    """Read each score once; give the largest, and the sum of e^(score - largest)."""
+    """Read each score once; give the largest, and the sum e^(score - it)."""
     largest, total = -math.inf, 0.0
     for score in scores:
         larger = max(largest, score)
@@ -20,18 +20,20 @@ def one_pass(scores: Iterable[float]) -> tuple[float, float]:
     return largest, total
 
 
-def join(left: tuple[Tensor, ...], right: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Make one result of two halves, each (largest score, sum, mixture not yet divided)."""
+def join(left: tuple, right: tuple) -> tuple[Tensor, Tensor, Tensor]:
+    """Make one of two halves: (largest, sum, mixture not yet divided)."""
     largest = torch.maximum(left[0], right[0])
     shrink = [(half[0] - largest).exp() for half in (left, right)]
-    total, mixed = (shrink[0] * a + shrink[1] * b for a, b in zip(left[1:], right[1:], strict=True))
+    total = shrink[0] * left[1] + shrink[1] * right[1]
+    mixed = shrink[0] * left[2] + shrink[1] * right[2]
     return largest, total, mixed
 
 
-def attend_in_chunks(query: Tensor, key: Tensor, value: Tensor, chunk: int) -> Tensor:
-    """Attend with ``chunk`` keys at a time: query (Q, d), key (K, d), value (K, v)."""
+def attend_in_chunks(query, key, value, chunk: int) -> Tensor:
+    """Attend with ``chunk`` keys at a time: (Q, d), (K, d), (K, v)."""
     largest = query.new_full((len(query), 1), -torch.inf)
-    total, mixed = torch.zeros_like(largest), query.new_zeros(len(query), value.shape[1])
+    total = torch.zeros_like(largest)
+    mixed = query.new_zeros(len(query), value.shape[1])
     for start in range(0, len(key), chunk):
         scores = query @ key[start : start + chunk].mT / query.shape[1] ** 0.5
         larger = torch.maximum(largest, scores.amax(dim=1, keepdim=True))
@@ -42,8 +44,8 @@ def attend_in_chunks(query: Tensor, key: Tensor, value: Tensor, chunk: int) -> T
     return mixed / total
 
 
-def gradient_of_scores(weights: Tensor, value: Tensor, context: Tensor, d_context: Tensor) -> Tensor:
-    """Give the gradient of the scores: weights (Q, K), value (K, v), context and d_context (Q, v)."""
+def gradient_of_scores(weights, value, context, d_context) -> Tensor:
+    """Weights (Q, K), value (K, v), context and its gradient (Q, v)."""
     common = (d_context * context).sum(dim=1, keepdim=True)
     return weights * (d_context @ value.mT - common)
 

@@ -96,7 +96,7 @@ function render({ model, el }) {
     const numbers = Array.from({ length: n }, (_, j) => j);
     head.replaceChildren(
       h("tr", {}, h("th", { scope: "col" }, "key"), ...numbers.map(j => h("th", { scope: "col", class: "bl-key" }, j + 1)),
-        ...["largest", "sum", "context", "all keys"].map(name => h("th", { scope: "col" }, name))),
+        ...["max", "sum", "so far", "all keys"].map(name => h("th", { scope: "col" }, name))),
       h("tr", {}, h("th", { scope: "row" }, "value"), ...now.values.map(x => h("td", { class: "bl-value" }, fixed(x, 0))), h("td", { colspan: 4 })));
     body.replaceChildren(...numbers.map(i => {
       const kept = seen.kept[i], empty = !kept.total, old = seen.before[i], changed = block && i >= block[0] && i < block[1];

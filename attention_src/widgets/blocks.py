@@ -16,7 +16,7 @@ from attention_src.attention import attend, causal_mask
 from .base import Widget
 
 FEWEST, MOST = 2, 6  # words
-LARGEST = 9.0  # of the scores and values
+LARGEST = 20.0  # of the scores and values
 
 
 class Kept(NamedTuple):
