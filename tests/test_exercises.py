@@ -11,6 +11,7 @@ from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
+from attention_src.exercises import cost as price
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import positions as p
@@ -29,6 +30,27 @@ def halves(x, positions):
     """Turns that pair number i with number i + width / 2."""
     pairs = x.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
     return p.turn(pairs, positions).unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+
+
+def overflowing(scores):
+    """The sum of all e^score, shrunk at the end: right for small scores only."""
+    return max(scores), sum(map(math.exp, scores)) / math.exp(max(scores))
+
+
+def joined_without_care(left, right):
+    """Both halves brought to the scale of e^0."""
+    largest = torch.maximum(left[0], right[0])
+    total, mixed = (left[0].exp() * a + right[0].exp() * b for a, b in zip(left[1:], right[1:], strict=True))
+    return largest, total / largest.exp(), mixed / largest.exp()
+
+
+def chunk_by_chunk(query, key, value, chunk):
+    """One query, a chunk of keys at a time, without the largest score."""
+    total, mixed = 0.0, 0.0
+    for start in range(0, len(key), chunk):
+        weights = (query @ key[start : start + chunk].mT / len(query) ** 0.5).exp()
+        total, mixed = total + weights.sum(), mixed + weights @ value[start : start + chunk]
+    return (mixed / total)[None]
 
 
 LOW = -1e9  # what many programs write in place of minus infinity
@@ -660,8 +682,48 @@ MISTAKES = {
             "padding",
         ),
     ],
+    price.check_one_pass: [
+        (lambda scores: (0.0, sum(map(math.exp, scores))), "shrinks the sum"),
+        (lambda scores: (lambda all_: (max(all_), len(all_)))(list(scores)), "shrinks the sum"),
+        (lambda scores: (max(scores), float(len(list(scores)))), "the sum is 3"),
+        (lambda scores: overflowing(list(scores)), "make no infinity"),
+    ],
+    price.check_join: [
+        (lambda left, right: tuple(a + b for a, b in zip(left, right, strict=True)), "what the whole gives"),
+        (
+            lambda left, right: (torch.maximum(left[0], right[0]), left[1] + right[1], left[2] + right[2]),
+            "what the whole gives",
+        ),
+        (lambda left, right: joined_without_care(left, right), "make no infinity"),
+    ],
+    price.check_attend_in_chunks: [
+        (lambda query, key, value, chunk: (query @ key.mT).softmax(dim=1) @ value, "scaled dot-product"),
+        (lambda query, key, value, chunk: (query @ key.mT / 3**0.5).softmax(dim=1) @ value, "size of all scores"),
+        (
+            lambda query, key, value, chunk: price.attend_in_chunks(query, key[: chunk * 3], value[: chunk * 3], chunk),
+            "scaled dot-product",
+        ),
+        (
+            lambda query, key, value, chunk: torch.cat([chunk_by_chunk(one, key, value, chunk) for one in query]),
+            "make no infinity",
+        ),
+    ],
+    price.check_gradient_of_scores: [
+        (lambda weights, value, context, d_context: weights * (d_context @ value.mT), "what autograd gives"),
+        (lambda weights, value, context, d_context: d_context @ value.mT, "what autograd gives"),
+        (
+            lambda weights, value, context, d_context: (
+                weights * (d_context @ value.mT - (weights * (d_context @ value.mT)).sum(dim=1, keepdim=True))
+            ),
+            "some of the keys alone",
+        ),
+    ],
 }
 SOLUTIONS = {
+    price.check_one_pass: price.one_pass,
+    price.check_join: price.join,
+    price.check_attend_in_chunks: price.attend_in_chunks,
+    price.check_gradient_of_scores: price.gradient_of_scores,
     c.check_log_partition: c.log_partition,
     c.check_viterbi: c.viterbi,
     c.check_pair_marginals: c.pair_marginals,
