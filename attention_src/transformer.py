@@ -23,7 +23,7 @@ from .shapes import at_least_one, checked
 class Kept(NamedTuple):
     """Keys and values of all heads of one layer, made once and then looked at again and again."""
 
-    key: Float[Tensor, "batch heads k d"]
+    key: Float[Tensor, "batch heads k d"]  # as the score prepares them: divided by the root of d
     value: Float[Tensor, "batch heads k d"]
 
 
@@ -49,8 +49,10 @@ class Looks(NamedTuple):
 @checked
 def keep(layer: MultiHeadAttention, x: Float[Tensor, "batch k width"]) -> Kept:
     """Make the keys and values of ``x``, ready to be looked at."""
-    key, value = layer.of_key(x), layer.of_value(x)
-    return Kept(split_heads(key, layer.heads), split_heads(value, layer.heads))
+    key = split_heads(layer.of_key(x), layer.heads)
+    value = split_heads(layer.of_value(x), layer.heads)
+    # A product would copy them at every step if a head's rows did not lie together.
+    return Kept(layer.score.prepare(key).contiguous(), value.contiguous())
 
 
 @checked
@@ -67,7 +69,7 @@ def look(
     query = split_heads(layer.of_query(x), layer.heads)
     if mask is not None:
         mask = mask.unsqueeze(-3)  # the same for every head
-    scores = layer.score(query, kept.key)
+    scores = layer.score.compare(query, kept.key)
     found, weights = attend(scores, kept.value, mask)
     return layer.out(merge_heads(found)), weights
 
