@@ -420,3 +420,21 @@ def test_kept_keys_of_different_layers_are_different():
     for one, other in product(range(3), range(3)):
         assert torch.equal(memory.kept[one].key, memory.kept[other].key) == (one == other)
     assert all(isinstance(kept, Kept) and kept.key.shape[2] == 0 for kept in state)
+
+
+def test_kept_keys_stay_right_behind_the_mask_and_not_without_it(monkeypatch):
+    """One more word changes no key behind the mask; without it, those of the first layer only stay."""
+    model, (source, mask, given) = build(), example()
+    memory, _ = model.encode(source, mask)
+
+    def keys_of_the_first_two_words(words):
+        return [kept.key[:, :, :2] for kept in model.decode(given[:, :words], memory)[1]]
+
+    for one, other in zip(keys_of_the_first_two_words(2), keys_of_the_first_two_words(3), strict=True):
+        assert_close(one, other)
+    monkeypatch.setattr("attention_src.transformer.causal_mask", lambda length: torch.ones(length, length).bool())
+    same = [
+        torch.allclose(one, other)
+        for one, other in zip(keys_of_the_first_two_words(2), keys_of_the_first_two_words(3), strict=True)
+    ]
+    assert same == [True, False, False]
