@@ -375,7 +375,7 @@ def least_loss(words: int, smoothing: float) -> float:
     must_be_a_share(smoothing)
     other = smoothing / words
     shares = torch.tensor([1 - smoothing + other, *[other] * (words - 1)], dtype=torch.float64)
-    return float(-torch.xlogy(shares, shares).sum())  # xlogy(0, 0) is 0
+    return 0.0 - float(torch.xlogy(shares, shares).sum())  # xlogy(0, 0) is 0
 
 
 def scheduled_rate(step: int, width: int, warm_up: int, factor: float = 1.0) -> float:
