@@ -10,7 +10,10 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from attention_src.attention import causal_mask
+from attention_src.data.translation import GRAMMARS, Pair
 from attention_src.decoding import Marks, beam, greedy
+from attention_src.experiments import transformer as experiment
+from attention_src.experiments.protocol import forced_weights
 from attention_src.multi_head import MultiHeadAttention
 from attention_src.recurrent import follow
 from attention_src.transformer import (
@@ -327,6 +330,9 @@ def test_going_on_after_several_words_at_once():
     _, state, _ = model.decode(given[:, :2], memory, state)
     assert_close(model.step(given[:, 2], state, memory).logits, model(source, mask, given)[:, 2])
     assert_close(model.follow(given[:, 2:], memory, state), model(source, mask, given)[:, 2:])
+    memory, state = model.encode(source, mask)
+    state = model.step(given[:, 0], state, memory).state
+    assert_close(model.follow(given[:, 1:], memory, state), model(source, mask, given)[:, 1:])
 
 
 def test_the_cache_is_not_written_to():
@@ -438,3 +444,41 @@ def test_kept_keys_stay_right_behind_the_mask_and_not_without_it(monkeypatch):
         for one, other in zip(keys_of_the_first_two_words(2), keys_of_the_first_two_words(3), strict=True)
     ]
     assert same == [True, False, False]
+
+
+# --- the experiment ---------------------------------------------------------------------------------------------------
+
+
+def test_the_warm_up_stands_in_front_of_the_plan():
+    plan = experiment.WarmUp(steps=10, rate=1.0, warm_up=4)
+    assert [round(plan.rate_at(step), 3) for step in range(10)] == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 0.667, 0.333]
+    without = experiment.WarmUp(steps=10, rate=1.0)
+    assert without.rate_at(0) == 1.0
+
+
+def test_the_weights_of_all_at_once_are_those_of_the_steps():
+    torch.manual_seed(0)
+    model = experiment.build(experiment.FRENCH).eval()
+    some = [
+        GRAMMARS[experiment.FRENCH].translate(words) for words in ("the cat sleeps", "i know that a bird sings here")
+    ]
+    steps = forced_weights(model, some, experiment.FRENCH)
+    for pair, table, rows in zip(some, experiment.cross_weights(model, some, experiment.FRENCH), steps, strict=True):
+        assert table.shape == (2, 4, len(pair.target), len(pair.source))
+        assert_close(table[-1].mean(dim=0), rows[:-1])  # the last row is the end mark's
+
+
+def test_alignment_errors_by_hand(monkeypatch):
+    """Layer 1: one head on the links, one on the other word. Layer 2: both heads two thirds on the links."""
+    pair = Pair(("a", "b"), ("x", "y"), frozenset({(0, 0), (1, 1)}))
+    right = torch.eye(2)
+    table = torch.stack([torch.stack([right, 1 - right]), torch.stack([right * 2 + 1] * 2) / 4])
+    monkeypatch.setattr(experiment, "cross_weights", lambda *_: [table])
+    found = experiment.alignments(None, [pair], "")
+    assert found["heads"] == [[0.0, 100.0], [0.0, 0.0]]
+    assert found["mean"][1] == 0.0
+    assert found["earlier"][1] == 100.0  # (1, 1) counts as (1, 0), and (0, 0) falls off
+
+
+def test_no_larger_than_bahdanaus_translator():
+    assert experiment.count(experiment.build(experiment.FRENCH)) <= experiment.theirs("bahdanau", "search.parameters")
