@@ -47,11 +47,14 @@ class Looks(NamedTuple):
 
 
 @checked
-def keep(layer: MultiHeadAttention, x: Float[Tensor, "batch k width"]) -> Kept:
+def keep(
+    layer: MultiHeadAttention,
+    x: Float[Tensor, "batch k width"],
+) -> Kept:
     """Make the keys and values of ``x``, ready to be looked at."""
     key = split_heads(layer.of_key(x), layer.heads)
     value = split_heads(layer.of_value(x), layer.heads)
-    # A product would copy them at every step if a head's rows did not lie together.
+    # Rows of a head that lie apart would be copied at every step.
     return Kept(layer.score.prepare(key).contiguous(), value.contiguous())
 
 
@@ -85,7 +88,7 @@ def longer(before: Kept | None, new: Kept) -> Kept:
 
 
 class Residual(nn.Module):
-    """Add what a part finds to what it was given, with a norm after or before.
+    """Add what a part finds to what it was given; norm after or before.
 
     After (the paper): norm(x + part(x)). Before: x + part(norm(x)).
     """
@@ -161,10 +164,15 @@ class DecoderLayer(nn.Module):
         back: Bool[Tensor, "1 target said"] | None,
         read: Kept,
         mask: Bool[Tensor, "batch 1 source"],
-    ) -> tuple[Float[Tensor, "batch target width"], Kept, tuple[Tensor, Tensor]]:
+    ) -> tuple[
+        Float[Tensor, "batch target width"],
+        Kept,
+        tuple[Tensor, Tensor],
+    ]:
         """Read new words of the target.
 
-        Gives their new vectors, the keys and values to keep, and the weights of both looks.
+        Gives their new vectors, the keys and values to keep, and the
+        weights of both looks.
 
         :param before: keys and values of the words before the new ones
         :param back: at which words each new one may look; None: at all
@@ -263,19 +271,30 @@ class Transformer(EncoderDecoder):
 
     @checked
     def decode(
-        self, given: Int[Tensor, "batch target"], memory: Read, state: tuple[Kept, ...] | None = None
-    ) -> tuple[Float[Tensor, "batch target width"], tuple[Kept, ...], list[tuple[Tensor, Tensor]]]:
-        """Read the words that are given, all at once, behind those that ``state`` keeps.
+        self,
+        given: Int[Tensor, "batch target"],
+        memory: Read,
+        state: tuple[Kept, ...] | None = None,
+    ) -> tuple[
+        Float[Tensor, "batch target width"],
+        tuple[Kept, ...],
+        list[tuple[Tensor, Tensor]],
+    ]:
+        """Read the words that are given, all at once, behind those kept.
 
         Gives their vectors, the new state, and the weights of each layer.
         """
-        new = given.shape[1]
-        old = 0 if state is None else state[0].key.shape[2]
-        back = causal_mask(old + new)[None, old:] if new > 1 else None  # one new word may look at all
+        new, mask = given.shape[1], memory.mask[:, None]
+        if state is None:
+            state = (None,) * len(self.decoder)
+        old = 0 if state[0] is None else state[0].key.shape[2]
+        back = None  # one new word may look at all
+        if new > 1:
+            back = causal_mask(old + new)[None, old:]
         x, kept, looks = self.place(self.said(given), old), [], []
-        for number, (layer, read) in enumerate(zip(self.decoder, memory.kept, strict=True)):
-            before = None if state is None else state[number]
-            x, now, weights = layer(x, before, back, read, memory.mask[:, None])
+        layers = zip(self.decoder, state, memory.kept, strict=True)
+        for layer, before, read in layers:
+            x, now, weights = layer(x, before, back, read, mask)
             kept.append(now)
             looks.append(weights)
         return self.said_norm(x), tuple(kept), looks

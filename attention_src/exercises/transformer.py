@@ -10,23 +10,26 @@ from attention_src.exercises import Checker, LargestTensor
 
 
 def add_and_norm(x: Tensor, part, norm, first: bool) -> Tensor:
-    """Add what ``part`` finds to ``x``; ``norm`` stands in front of the part, or after the sum."""
+    """Add what ``part`` finds to ``x``, with ``norm`` in front or after."""
     return x + part(norm(x)) if first else norm(x + part(x))
 
 
-def look_at_kept(query: Tensor, key: Tensor, value: Tensor, kept: tuple[Tensor, Tensor] | None):
-    """Put one new key and value (batch, 1, d) behind those that are kept, and look at all of them; keep all."""
+def look_at_kept(query, key, value, kept):
+    """Put one new key and value behind those kept; look at all of them."""
     if kept is not None:
-        key, value = torch.cat([kept[0], key], dim=1), torch.cat([kept[1], value], dim=1)
+        key = torch.cat([kept[0], key], dim=1)  # (batch, words, d)
+        value = torch.cat([kept[1], value], dim=1)
     weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     return weights @ value, (key, value)
 
 
 def smooth_loss(logits: Tensor, wanted: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy, averaged over rows, with ``smoothing`` shared evenly among all words."""
+    """Cross-entropy with ``smoothing`` shared among all words."""
     log_p = logits.log_softmax(dim=-1)
     true = -log_p.gather(1, wanted[:, None]).mean()
-    return true if smoothing == 0 else (1 - smoothing) * true - smoothing * log_p.mean()
+    if smoothing == 0:  # 0 * log 0 is NaN
+        return true
+    return (1 - smoothing) * true - smoothing * log_p.mean()
 
 
 def rate(step: int, width: int, warm_up: int) -> float:

@@ -352,6 +352,29 @@ def load_translator() -> Transformer:
 SENTENCE = "the man did not find the big red house"
 
 
+EXAMPLES = [
+    SENTENCE,
+    "the white cat sleeps",
+    "i know that a small bird sings here",
+    "the happy woman has not eaten the cakes because the man sees a black dog",
+]
+
+
+def widget() -> dict:
+    """Give what the widget of layers and heads is made from."""
+    source, target = languages(FRENCH)
+    return {
+        "model": load_translator(),
+        "source_words": source.words,
+        "target_words": target.words,
+        "grammar": GRAMMARS[FRENCH],
+        "examples": EXAMPLES,
+        "sentence": SENTENCE,
+        "layer": 2,
+        "at": 3,
+    }
+
+
 def _by_length(parts: dict[str, tuple[str, str]]) -> Callable[[Results], Figure]:
     """A chart of sentences exactly right: for each label, the stem and the part that measured it."""
     bands = ["{}-{}".format(*band) for band in BANDS]
