@@ -14,7 +14,7 @@ from attention_src.positions import sinusoidal
 from attention_src.transformer import Transformer
 from attention_src.widgets.base import rounded
 from attention_src.widgets.layers import Layers
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
 
 LIVE = "#widget-layers"
 PAGE = "book/13_transformer.html"
@@ -267,10 +267,22 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everyone_can_use_it(browser, site, theme, size):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=size, color_scheme=theme) as page:
+def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
+    settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
+    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
         check_access(page, LIVE)
-        check_inside(page, LIVE) if size == DESKTOP else None
         part(page, "input[value=decoder]").click()
         part(page, ".la-lines button").nth(1).click()
         check_access(page, LIVE)
+        box = part(page, ".wa-widget").bounding_box()
+        inside = part(page, ".wa-widget *").evaluate_all(
+            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken, .la-map'))"
+            ".map(n => n.getBoundingClientRect().right))"
+        )
+        assert inside <= box["x"] + box["width"]
+
+
+@pytest.mark.parametrize("name", ["notebooks/13_transformer.html", "book/widgets.html"])
+def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
+    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+        assert part(page, ".la-lines button").count() >= 2
