@@ -36,10 +36,14 @@ def speeds(width: int) -> Float[Tensor, " pairs"]:
 
 
 @checked
-def waves(positions: Real[Tensor, " length"], width: int) -> Float[Tensor, "length width"]:
+def waves(
+    positions: Real[Tensor, " length"],
+    width: int,
+) -> Float[Tensor, "length width"]:
     """Sine and cosine of each place, in pairs: sine first.
 
-    The angles are computed in float64: far from the start, a float32 would lose their fast part.
+    The angles are computed in float64: far from the start, a float32
+    would lose their fast part.
     """
     angle = positions.double()[:, None] * speeds(width)
     pairs = torch.stack([angle.sin(), angle.cos()], dim=-1)
@@ -66,8 +70,9 @@ def moving(steps: int | float, width: int) -> Float[Tensor, "{width} {width}"]:
     """
     angle = steps * speeds(width)
     sin, cos = angle.sin(), angle.cos()
-    turns = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)
-    return torch.block_diag(*turns).to(torch.get_default_dtype())
+    rows = torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)
+    turns = torch.block_diag(*torch.stack(rows, -2))
+    return turns.to(torch.get_default_dtype())
 
 
 @checked
@@ -207,15 +212,20 @@ class Rotary(Heads):
 
 
 class Distance(Heads):
-    """Take away from each score a number that grows with the distance: a fixed slope for each head, as in ALiBi."""
+    """Take away from each score a number that grows with the distance.
+
+    Each head has a fixed slope, as in ALiBi.
+    """
 
     def scores(self, query, key, positions):
         distance = (positions[:, None] - positions).abs()
-        return self.score(query, key) - slopes(self.heads)[:, None, None] * distance
+        slope = slopes(self.heads)[:, None, None]
+        return self.score(query, key) - slope * distance
 
 
 class Relative(Heads):
-    """Shaw's relative positions: a learned key and a learned value for each offset, shared by the heads.
+    """Shaw's relative positions: each offset has a learned key and a learned
+    value, which all heads share.
 
     :param farthest: offsets beyond it, to either side, count as this one
     """
@@ -228,21 +238,27 @@ class Relative(Heads):
         self.offset_value = nn.Embedding(2 * farthest + 1, width // heads)
 
     def scores(self, query, key, positions):
-        by_offset = query @ self.offset_key.weight.mT  # (*batch, length, offsets)
+        by_offset = query @ self.offset_key.weight.mT
         offset = clipped(positions, self.farthest).expand(*query.shape[:-1], -1)
-        return self.score(query, key) + by_offset.gather(-1, offset) / math.sqrt(query.shape[-1])
+        near = by_offset.gather(-1, offset) / math.sqrt(query.shape[-1])
+        return self.score(query, key) + near
 
     def find(self, scores, value, positions, mask):
         found, weights = attend(scores, value, mask)
         offset = clipped(positions, self.farthest).expand_as(weights)
         shares = weights.new_zeros(*weights.shape[:-1], 2 * self.farthest + 1)
-        shares = shares.scatter_add(-1, offset, weights)  # how much weight lies at each offset
+        # how much weight lies at each offset
+        shares = shares.scatter_add(-1, offset, weights)
         return found + shares @ self.offset_value.weight, weights
 
 
 @checked
-def clipped(positions: Int[Tensor, " length"], farthest: int) -> Int[Tensor, "length length"]:
-    """Row i, column j: how far j stands to the right of i, at most ``farthest``, counted from 0 on.
+def clipped(
+    positions: Int[Tensor, " length"],
+    farthest: int,
+) -> Int[Tensor, "length length"]:
+    """Row i, column j: how far j stands to the right of i, at most
+    ``farthest``, counted from 0 on.
 
     >>> clipped(torch.arange(4), farthest=2)
     tensor([[2, 3, 4, 4],

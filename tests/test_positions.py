@@ -364,6 +364,10 @@ def test_what_the_offset_of_complex_words_needs():
         words.amplitude[1, 1:] = 0.0  # where one of the two has amplitude 0, frequencies may differ
         words.frequency[1, 0] = words.frequency[2, 0]
     assert_close(complex_score(words, 9, 7), complex_score(words, 2, 0))
+    words = complex_words(equal)
+    with torch.no_grad():
+        words.frequency[1] += 2 * math.pi  # at whole places, that is a whole turn
+    assert_close(complex_score(words, 9, 7), complex_score(words, 2, 0))
 
 
 def test_the_transformers_waves_are_a_complex_word_of_amplitude_one():

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from attention_src import plots
-from attention_src.data.order import NOTHING, ORDER_WORDS, SHIFT_WORDS, order, shift, with_reversals
+from attention_src.data.order import BACK, NOTHING, ORDER_WORDS, SHIFT_WORDS, order, shift, with_reversals
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.results import Results, load_model
 from attention_src.positions import KINDS, PlacedNetwork
@@ -29,9 +29,9 @@ def drawn(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(1_000_003 * (seed + 1) + number)
 
 
-def length_at(random: torch.Generator) -> int:
+def length_at(random: torch.Generator, how: dict) -> int:
     """Draw the length of a batch's sentences."""
-    return int(torch.randint(TRAINING["shortest"], TRAINING["longest"] + 1, (), generator=random))
+    return int(torch.randint(how["shortest"], how["longest"] + 1, (), generator=random))
 
 
 # The two tasks
@@ -42,7 +42,7 @@ def order_logits(model: PlacedNetwork, words: Tensor, causal: bool, start: int =
     return model(words, causal, start)[0].mean(dim=1)
 
 
-def train_order(model: PlacedNetwork, causal: bool, run: Run) -> None:
+def train_order(model: PlacedNetwork, causal: bool, run: Run, how: dict = TRAINING) -> None:
     """Train on new sentences in every step."""
 
     def loss(model, task):
@@ -50,12 +50,12 @@ def train_order(model: PlacedNetwork, causal: bool, run: Run) -> None:
 
     def batch_at(step):
         random = drawn(run.seed, step)
-        return order(TRAINING["batch"], length_at(random), random)
+        return order(how["batch"], length_at(random, how), random)
 
-    fit(model, loss, batch_at, Plan(TRAINING["steps"], TRAINING["rate"]), report=run.progress)
+    fit(model, loss, batch_at, Plan(how["steps"], how["rate"]), report=run.progress)
 
 
-def train_shift(model: PlacedNetwork, causal: bool, run: Run) -> None:
+def train_shift(model: PlacedNetwork, causal: bool, run: Run, how: dict = TRAINING) -> None:
     """Train on new sentences in every step."""
 
     def loss(model, task):
@@ -64,9 +64,9 @@ def train_shift(model: PlacedNetwork, causal: bool, run: Run) -> None:
 
     def batch_at(step):
         random = drawn(run.seed, step)
-        return shift(TRAINING["batch"], length_at(random), random)
+        return shift(how["batch"], length_at(random, how), random)
 
-    fit(model, loss, batch_at, Plan(TRAINING["steps"], TRAINING["rate"]), report=run.progress)
+    fit(model, loss, batch_at, Plan(how["steps"], how["rate"]), report=run.progress)
 
 
 @torch.no_grad()
@@ -240,6 +240,22 @@ def load_shift(kind: str) -> PlacedNetwork:
     model = PlacedNetwork(len(SHIFT_WORDS), len(SHIFT_WORDS), **NETWORK | sizes).eval()
     model.load_state_dict(weights)
     return model
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    return {
+        "models": {
+            kind: load_shift(kind) for kind in ("sinusoidal", "learned", "complex", "relative", "rotary", "none")
+        },
+        "letters": SHIFT_WORDS,
+        "back": BACK,
+        "trained": TRAINING["longest"],
+        "most": max(TEST["moved"]),
+        "farthest": NETWORK["farthest"],
+        "sentence": "champignon",
+        "kind": "sinusoidal",
+    }
 
 
 SHOWN = {"relative": "Shaw", "rotary": "rotary", "sinusoidal": "sinusoidal", "learned": "learned", "complex": "complex"}
