@@ -19,6 +19,7 @@ from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
 from attention_src.exercises import self_attention as r
 from attention_src.exercises import structured as c
+from attention_src.exercises import transformer as t
 
 
 def one_too_far(weights):
@@ -718,6 +719,87 @@ MISTAKES = {
             "some of the keys alone",
         ),
     ],
+    t.check_add_and_norm: [
+        (lambda x, part, norm, first: t.add_and_norm(x, part, norm, not first), "norm((3, 9))"),
+        (lambda x, part, norm, first: norm(x + part(x)), "(1, 3) + 2 (-1, 1)"),
+        (lambda x, part, norm, first: norm(x) + part(norm(x)) if first else norm(x + part(x)), "(1, 3) + 2 (-1, 1)"),
+        (lambda x, part, norm, first: x + norm(part(x)) if first else norm(x + part(x)), "(1, 3) + 2 (-1, 1)"),
+        (lambda x, part, norm, first: x + part(norm(x)) if first else norm(part(x)) + 0 * x, "the part gives zeros"),
+        (lambda x, part, norm, first: part(x) * 0 + t.add_and_norm(x, part, norm, first), "asked once"),
+    ],
+    t.check_look_at_kept: [
+        (lambda query, key, value, kept: t.look_at_kept(query, key, value, None), "behind a causal mask"),
+        (
+            lambda query, key, value, kept: (
+                t.look_at_kept(query, key, value, kept)[0],
+                (key, value) if kept is None else kept,
+            ),
+            "behind a causal mask",
+        ),
+        (lambda query, key, value, kept: t.look_at_kept(query * 3**0.5, key, value, kept), "behind a causal mask"),
+        (
+            lambda query, key, value, kept: t.look_at_kept(
+                query,
+                *(
+                    (key, value)
+                    if kept is None
+                    else (torch.cat([new, old], 1) for new, old in zip((key, value), kept, strict=True))
+                ),
+                None,
+            ),
+            "stand behind the old ones",
+        ),
+        (
+            lambda query, key, value, kept: (
+                t.look_at_kept(query.expand(-1, 1 if kept is None else 1 + kept[0].shape[1], -1), key, value, kept)[0][
+                    :, -1:
+                ],
+                t.look_at_kept(query, key, value, kept)[1],
+            ),
+            "n by n",
+        ),
+    ],
+    t.check_smooth_loss: [
+        (lambda logits, wanted, smoothing: cross_entropy(logits, wanted), "0.8 of the true one"),
+        (
+            lambda logits, wanted, smoothing: (
+                (1 - smoothing) * cross_entropy(logits, wanted)
+                + smoothing
+                / (logits.shape[1] - 1)
+                * (-logits.log_softmax(-1).sum(-1).mean() - cross_entropy(logits, wanted))
+            ),
+            "0.8 of the true one",
+        ),
+        (
+            lambda logits, wanted, smoothing: t.smooth_loss(logits, wanted, smoothing) * len(logits),
+            "the mean over rows",
+        ),
+        (
+            lambda logits, wanted, smoothing: (
+                (1 - smoothing) * cross_entropy(logits, wanted) - smoothing * logits.log_softmax(dim=-1).mean()
+            ),
+            "an impossible word",
+        ),
+        (
+            lambda logits, wanted, smoothing: (
+                t.smooth_loss(logits.softmax(dim=-1).log(), wanted, smoothing)
+                if smoothing
+                else -(logits.softmax(dim=-1)[range(len(wanted)), wanted].log()).mean()
+            ),
+            "do not overflow",
+        ),
+    ],
+    t.check_rate: [
+        (lambda step, width, warm_up: t.rate(step + 1, width, warm_up), "1/2000"),
+        (lambda step, width, warm_up: width**-0.5 * step * warm_up**-1.5, "last step of the warm-up"),
+        (lambda step, width, warm_up: width**-0.5 * max(step**-0.5, step * warm_up**-1.5), "1/2000"),
+        (
+            lambda step, width, warm_up: (
+                t.rate(step, width, warm_up) if step <= warm_up else t.rate(warm_up, width, warm_up) * warm_up / step
+            ),
+            "half of its peak",
+        ),
+    ],
 }
 SOLUTIONS = {
     price.check_one_pass: price.one_pass,
@@ -766,6 +848,10 @@ SOLUTIONS = {
     r.check_from_columns: r.from_columns,
     r.check_looking_back: r.looking_back,
     r.check_perplexity: r.perplexity,
+    t.check_add_and_norm: t.add_and_norm,
+    t.check_look_at_kept: t.look_at_kept,
+    t.check_smooth_loss: t.smooth_loss,
+    t.check_rate: t.rate,
 }
 
 
