@@ -1,4 +1,4 @@
-"""The calculator of chapter 14: what four layers cost at a length, a width, a number of heads, and where lines cross."""
+"""The calculator of chapter 14: what four layers cost at a length, a width and some heads, and where lines cross."""
 
 import matplotlib
 import traitlets
@@ -86,9 +86,7 @@ class Costs(Widget):
                 axes.plot(self.crossing, at, "o", color=plots.LIGHT["ink"], markerfacecolor="none", markersize=11)
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(matplotlib.ticker.LogLocator(numticks=7))
-                axis.set_major_formatter(
-                    matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e5 else f"{x:.0e}")
-                )
+                axis.set_major_formatter(matplotlib.ticker.FuncFormatter(power))
             axes.minorticks_off()
             axes.legend(frameon=False)
         return axes.figure
@@ -122,3 +120,14 @@ def costs(words: int, width: int, heads: int, reach: int, filter: int) -> dict[s
 def crossing(shown: str, width: int, heads: int) -> float:
     """The length from which on self-attention costs more than the recurrence, or less of steps and path."""
     return {"operations": 1.5 * width, "memory": 4 * width / heads, "sequential": 3.0, "path": 1.0}[shown]
+
+
+def power(number: float, place: int | None = None) -> str:
+    """A power of ten for an axis: in full if it is short.
+
+    >>> power(1000), power(10**12)
+    ('1,000', '10¹²')
+    """
+    if number < 1e5:
+        return f"{number:,.0f}"
+    return "10" + f"{number:.0e}".rpartition("+")[2].lstrip("0").translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
