@@ -222,7 +222,9 @@ def agrees(page, widget):
         assert [exact(text) for text in cells] == list(cost)
     assert part(page, "svg.co-chart text").filter(has_text=f"n = {widget.words:,}").count() == 1
     if widget.crossing >= 1:
-        assert part(page, ".co-said").inner_text() == f"{widget.crossing:,.3f}".rstrip("0").rstrip(".")
+        rule = {"operations": "1.5 d = ", "memory": "4 d / heads = "}.get(widget.shown, "")
+        at = f"{widget.crossing:,.3f}".rstrip("0").rstrip(".")
+        assert part(page, ".co-said").text_content() == rule + at
     else:
         assert part(page, ".co-cross, .co-said").count() == 0
 

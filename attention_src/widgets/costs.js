@@ -39,7 +39,7 @@ const split = x => x.toExponential(2).split("e+"); // the number before the powe
 
 // ---- The chart, in a box of W by H with room for the numbers at its left and below
 
-const W = 400, H = 250, LEFT = 44, RIGHT = 10, TOP = 22, BOTTOM = 40;
+const W = 400, H = 250, LEFT = 48, RIGHT = 10, TOP = 22, BOTTOM = 40;
 const LENGTHS = [...new Set(Array.from({ length: 61 }, (_, i) => Math.round(LIMITS.words[1] ** (i / 60))))];
 
 function chart(now) {
@@ -52,15 +52,15 @@ function chart(now) {
   const here = costs(now), cross = crossing(now), inside = cross >= 1, end = x(now.words) > W / 2;
   const at = inside && [x(cross), y(value(costs({ ...now, words: 1 }), "recurrence") * cross)], before = inside && at[0] > W / 2;
   return [
-    ...ups.flatMap(k => [s("path", { class: "co-grid", d: `M${LEFT} ${y(10 ** k)}H${W - RIGHT}` }), power(k, { x: LEFT - 6, y: y(10 ** k) + 5, "text-anchor": "end" })]),
-    ...[0, 1, 2, 3, 4].map(k => power(k, { x: x(10 ** k), y: H - BOTTOM + 18, "text-anchor": "middle" })),
+    ...ups.flatMap(k => [s("path", { class: "co-grid", d: `M${LEFT} ${y(10 ** k)}H${W - RIGHT}` }), power(k, { x: LEFT - 11, y: y(10 ** k) + 5, "text-anchor": "end" })]),
+    ...[0, 1, 2, 3, 4].map(k => power(k, { x: x(10 ** k), y: H - BOTTOM + 20, "text-anchor": "middle" })),
     s("text", { x: (W + LEFT - RIGHT) / 2, y: H - 5, "text-anchor": "middle" }, "length n, words"),
     s("path", { class: "co-here", d: `M${x(now.words)} ${TOP}V${H - BOTTOM}` }),
     s("text", { x: x(now.words) + (end ? 4 : -4), y: TOP - 8, "text-anchor": end ? "end" : "start" }, `n = ${full(now.words)}`),
     ...LAYERS.map(name => s("path", { class: `co-line co-${name}`, d: `M${rows.map((row, i) => `${x(LENGTHS[i]).toFixed(1)} ${y(value(row, name)).toFixed(1)}`).join("L")}` })),
     ...LAYERS.map(name => s("circle", { class: `co-dot co-${name}`, cx: x(now.words), cy: y(here[name][now.shown]), r: 4 })),
     ...(inside ? [s("circle", { class: "co-cross", cx: at[0], cy: at[1], r: 8 }),
-      s("text", { class: "co-said", x: at[0] + (before ? -12 : 0), y: at[1] - 13, "text-anchor": before ? "end" : "middle" }, full(cross))] : []),
+      s("text", { class: "co-said", x: at[0] + (before ? -12 : 0), y: at[1] - 13, "text-anchor": before ? "end" : "middle" }, `${{ operations: "1.5 d = ", memory: "4 d / heads = " }[now.shown] ?? ""}${full(cross)}`)] : []),
   ];
 }
 
@@ -112,7 +112,7 @@ function render({ model, el }) {
     const times = ours / other < 0.01 ? "less than 0.01" : (ours / other).toFixed(2);
     const where = cross < 1 ? "Self-attention has more at every length." : `The two lines cross at ${full(cross)} ${cross === 1 ? "word" : "words"}.`;
     const text = `${SHOWN[now.shown][0].toUpperCase()}${SHOWN[now.shown].slice(1)}: self-attention ${full(ours)}, recurrence ${full(other)}, so ${times} times as many. ${where} `
-      + `All heads together have ${full(now.heads * now.words ** 2)} weights.${now.width % now.heads ? ` (${now.heads} heads cannot share a width of ${now.width} evenly.)` : ""}`;
+      + `Self-attention has ${full(now.heads * now.words ** 2)} weights in all heads together.${now.width % now.heads ? ` (${now.heads} heads cannot share a width of ${now.width} evenly.)` : ""}`;
     picture.replaceChildren(...chart(now));
     picture.setAttribute("aria-label", `${SHOWN[now.shown]} over the length, for four layers. ${where}`);
     message.replaceChildren(text);

@@ -118,11 +118,11 @@ def costs(words: int, width: int, heads: int, reach: int, filter: int) -> dict[s
 
 
 def crossing(shown: str, width: int, heads: int) -> float:
-    """The length from which on self-attention costs more than the recurrence, or less of steps and path."""
+    """The length at which self-attention and the recurrence cost the same of what is shown."""
     return {"operations": 1.5 * width, "memory": 4 * width / heads, "sequential": 3.0, "path": 1.0}[shown]
 
 
-def power(number: float, place: int | None = None) -> str:
+def power(number: float, _: int | None = None) -> str:
     """A power of ten for an axis: in full if it is short.
 
     >>> power(1000), power(10**12)
