@@ -508,3 +508,8 @@ TABLES = {
 def widget() -> dict:
     """Give what the widget of the chapter is made from."""
     return {"examples": TABLES}
+
+
+def calculator() -> dict:
+    """Give what the calculator begins with: the layer of exercise 2, and the places that our layers read."""
+    return {"words": 50, "width": 512, "heads": 8, "reach": REACH, "filter": FILTER}
