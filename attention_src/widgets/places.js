@@ -1,18 +1,7 @@
 import { add, dot, embed, frame, h, join, layerNorm, linear, argmax, softmax, speaker, unpack, weightColour } from "./core.js";
+import { inPairs, turn, wave } from "./waves.js";
 
 const NAMES = { none: "none", sinusoidal: "sinusoidal", learned: "learned", complex: "complex words", relative: "Shaw", distance: "distance", rotary: "rotary" };
-const speeds = width => Array.from({ length: width / 2 }, (_, i) => 10000 ** (-2 * i / width));
-const inPairs = (pairs, make) => Float64Array.from(pairs.flatMap(make));
-
-// The Transformer's row of a place: sine and cosine in turns.
-export const wave = (place, width) => inPairs(speeds(width), speed => [Math.sin(place * speed), Math.cos(place * speed)]);
-
-// Each pair of neighbouring numbers turned by the place times the pair's speed.
-export const turn = (x, place) => inPairs(speeds(x.length), (speed, i) => {
-  const cos = Math.cos(place * speed), sin = Math.sin(place * speed), a = x[2 * i], b = x[2 * i + 1];
-  return [a * cos - b * sin, a * sin + b * cos];
-});
-
 function vector(model, kind, word, place) {
   if (kind === "complex") {
     const { shape: [, pairs] } = model["embed.amplitude"], of = (name, i) => model[`embed.${name}`].data[word * pairs + i];
