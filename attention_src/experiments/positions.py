@@ -258,6 +258,12 @@ def widget() -> dict:
     }
 
 
+def pair() -> dict:
+    """Give what the widget of offsets and scores is made from."""
+    query = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    return {"query": [round(x, 1) for x in query.tolist()], "back": BACK, "kind": "waves", "width": 32, "place": 40}
+
+
 SHOWN = {"relative": "Shaw", "rotary": "rotary", "sinusoidal": "sinusoidal", "learned": "learned", "complex": "complex"}
 
 

@@ -116,7 +116,7 @@ function render({ model, el }) {
     h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "Masks"), causal.node, hides.node),
     h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "Padding"), slider, count),
     h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "On"), toggles, reset));
-  const shown = { look: "cross", layer: 1 }, silenced = h("p", { class: "la-legend" }), changed = h("p", { class: "la-changed" });
+  const shown = { look: "cross", layer: 1 }, silenced = h("p", { class: "la-off" }), changed = h("p", { class: "la-changed" });
   const said = h("p", { class: "la-said" }), top = h("div", { class: "la-head", "aria-hidden": "true" }), lines = h("div", { class: "la-lines", role: "group", "aria-label": "Each row and where it looks: choose one" });
   const legend = h("p", { class: "la-legend" }), where = h("p", { class: "la-where" }), settle = roving(lines);
   frame(el, "A sentence goes through a Transformer");
