@@ -3,8 +3,9 @@
 How a chapter gets one:
 
 1. ``widgets/<name>.js`` exports ``{ render({ model, el }), address: [traits] }``. It takes its maths and its drawing
-   helpers from ``core.js``, the book's translators from ``decoders.js``, and the box in which readers write a sentence
-   from ``sentence.js``; ``widgets/<name>.css``, if it needs one, uses the book's colours ``var(--wa-…)`` only.
+   helpers from ``core.js``, the book's translators from ``decoders.js``, positions from ``waves.js``, and the box in
+   which readers write a sentence from ``sentence.js``; ``widgets/<name>.css``, if it needs one, uses the book's
+   colours ``var(--wa-…)`` only.
 2. ``widgets/<name>.py`` has one class on :class:`~attention_src.widgets.base.Widget`: traits with ``.tag(sync=True)``,
    checks in ``__init__``, ``still()`` for print, ``summary()`` for screen readers. A trained model travels by ``pack``.
 3. The chapter's experiment has a function that gives the class's arguments; the page names it in a ``{widget} <name>``

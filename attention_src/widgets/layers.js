@@ -131,7 +131,7 @@ function render({ model, el }) {
   function transformed(words, now) {
     const key = JSON.stringify([words, now]);
     if (memo.size > 99) memo.clear();
-    if (!memo.has(key)) memo.set(key, transform(weights, words.map(word => number.get(word)), heads, marks, { pad, ...now }));
+    if (!memo.has(key)) memo.set(key, transform(weights, words.map(word => number.get(word)), heads, { ...marks, longest: now.causal ? 2 * LONGEST : LONGEST }, { pad, ...now })); // to read all again takes longer
     return memo.get(key);
   }
 

@@ -43,7 +43,7 @@ class Layers(SentenceWidget):
 
     What the reader switches: ``padding`` (how many padded places stand behind the sentence), ``padding_mask`` and
     ``causal`` (whether the two masks are on), and ``off``, the heads that are off, each as "look layer head", such as
-    "cross 2 1". Without the causal mask each step reads all words said so far again, and each looks at all of them.
+    "cross 2 1". Without the causal mask each step reads all words said so far again, and each looks at all of them; that is slow, so at most 60 are said.
 
     :param model: a trained translator with the norms in front
     :param look: "encoder", "decoder" or "cross"
@@ -151,7 +151,7 @@ class Layers(SentenceWidget):
         with torch.no_grad():
             memory, nothing = model.encode(source, mask)
             step, state = (model.step, nothing) if self.causal else (step_unmasked(model), nothing_said(memory))
-            (one,) = greedy(step, state, memory, marks, 2 * LONGEST)
+            (one,) = greedy(step, state, memory, marks, 2 * LONGEST if self.causal else LONGEST)
             given = torch.tensor([[marks.begin, *one.tokens]])[:, : max(len(one.tokens), 1)]
             encoder, decoder, cross = model.looks(source, mask, given)
             if not self.causal:
