@@ -238,7 +238,11 @@ def maths(browser):
 def same(maths, made):
     """Assert that the page says and weighs what Python does."""
     numbers = made.source()[0].tolist()
-    marks = {"begin": made.target_words.index("<s>"), "end": made.target_words.index("</s>"), "longest": 120 if made.causal else 60}
+    marks = {
+        "begin": made.target_words.index("<s>"),
+        "end": made.target_words.index("</s>"),
+        "longest": 120 if made.causal else 60,
+    }
     switches = {"pad": made.source_words.index("<pad>"), "paddingMask": made.padding_mask}
     switches |= {name: getattr(made, name) for name in ("causal", "padding", "off")}
     run = "(w, n, h, m, s) => all.transform(all.unpack(w), n, h, m, s)"

@@ -43,7 +43,8 @@ class Layers(SentenceWidget):
 
     What the reader switches: ``padding`` (how many padded places stand behind the sentence), ``padding_mask`` and
     ``causal`` (whether the two masks are on), and ``off``, the heads that are off, each as "look layer head", such as
-    "cross 2 1". Without the causal mask each step reads all words said so far again, and each looks at all of them; that is slow, so at most 60 are said.
+    "cross 2 1". Without the causal mask each step reads all words said so far again, and each looks at all of them;
+    that takes longer, so at most 60 words are said.
 
     :param model: a trained translator with the norms in front
     :param look: "encoder", "decoder" or "cross"
