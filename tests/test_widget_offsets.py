@@ -190,7 +190,7 @@ def check(page, shown):
         assert said == "The curve stays: it is that of place 32."
     else:
         assert said == f"The curve moves: it differs from that of place 32 by up to {written(shown.change)}."
-    drawn = part(page, ".of-now[d]").last.get_attribute("d")[1:].split("L")
+    drawn = part(page, ".of-chart .of-now").get_attribute("d")[1:].split("L")
     heights = -np.array([float(point.split()[1]) for point in drawn])
     curve = shown.curve(shown.place).numpy()
     if np.ptp(curve) > 0.1:
