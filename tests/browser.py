@@ -147,10 +147,15 @@ def check_access(page: Page, selector: str) -> None:
     assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
 
 
-def check_inside(page: Page, selector: str) -> None:
-    """Assert that nothing of the widget ``selector`` that can be seen stands out to its right."""
+def check_inside(page: Page, selector: str, *scrolling: str) -> None:
+    """Assert that nothing of the widget ``selector`` that can be seen stands out to its right.
+
+    :param scrolling: the parts that may be wider inside, because they scroll
+    """
     box = page.locator(f"{selector} .wa-widget").bounding_box()
     far = page.locator(f"{selector} .wa-widget *").evaluate_all(
-        "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
+        """(all, hidden) => Math.max(...all.filter(n => !n.closest(hidden))
+            .map(n => n.getBoundingClientRect().right))""",
+        ", ".join([".wa-spoken", *scrolling]),
     )
     assert far <= box["x"] + box["width"]

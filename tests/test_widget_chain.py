@@ -12,7 +12,7 @@ from traitlets import TraitError
 from attention_src.experiments.structured import widget as arguments
 from attention_src.structured import LinearChainCRF
 from attention_src.widgets.chain import Chain
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-chain"
 PAGE = "book/16_structured.html"
@@ -291,11 +291,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         check_access(page, LIVE)
         part(page, "button").filter(has_text="False alarm").click()
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
 
 
 @pytest.mark.parametrize("name", ["notebooks/16_structured.html", "book/widgets.html"])

@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.query_key_value import dictionary
 from attention_src.query_key_value import SoftDictionary
 from attention_src.widgets.dictionary import SCORES, Dictionary, doubles
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-dictionary"
 PAGE = "book/08_query_key_value.html"
@@ -252,11 +252,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         check_access(page, LIVE)
         part(page, "button").filter(has_text="On a line").click()
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
 
 
 @pytest.mark.parametrize("name", ["notebooks/08_query_key_value.html", "book/widgets.html"])

@@ -15,7 +15,7 @@ from attention_src.positions import sinusoidal
 from attention_src.transformer import Transformer
 from attention_src.widgets.base import rounded
 from attention_src.widgets.layers import Layers
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-layers"
 PAGE = "book/13_transformer.html"
@@ -546,12 +546,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         check_access(page, LIVE)
         touched = part(page, ".la-switches :is(label, button, input[type=range])").all()
         assert min(one.bounding_box()["height"] for one in touched) >= 24
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken, .la-map'))"
-            ".map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE, ".la-map")
 
 
 @pytest.mark.parametrize("name", ["notebooks/13_transformer.html", "book/widgets.html"])

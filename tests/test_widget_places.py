@@ -13,7 +13,7 @@ from attention_src.experiments.positions import widget as of_the_page
 from attention_src.positions import KINDS, PlacedNetwork, rotary, sinusoidal
 from attention_src.widgets.base import rounded
 from attention_src.widgets.places import Places
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-places"
 PAGE = "book/12_positions.html"
@@ -277,11 +277,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         page.keyboard.press("End")
         check_access(page, LIVE)
         assert part(page, ".pl-cell").count() == 144
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
         assert min(one.bounding_box()["height"] for one in part(page, "label").all()) >= 24
 
 

@@ -19,7 +19,7 @@ from attention_src.scores import (
 )
 from attention_src.widgets import base
 from attention_src.widgets.plane import Plane
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-plane"
 PAGE = "book/03_attention.html"
@@ -359,11 +359,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         part(page, ".pl-query").focus()
         page.keyboard.press("Shift+ArrowUp")
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
 
 
 def test_touch_moves_a_key_on_a_phone(browser, site):

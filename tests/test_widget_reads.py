@@ -14,7 +14,7 @@ from attention_src.self_attention import LanguageModel, Recurrence, SelfAttentio
 from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reads import Reads
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-reads"
 PAGE = "book/10_self_attention.html"
@@ -336,12 +336,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
         part(page, ".re-lines button").nth(2).click()
         part(page, "input[type=text]").fill("the men who ")
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken, .re-map'))"
-            ".map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE, ".re-map")
 
 
 @pytest.mark.parametrize("name", ["notebooks/10_self_attention.html", "book/widgets.html"])

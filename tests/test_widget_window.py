@@ -11,7 +11,7 @@ from attention_src.experiments import luong as experiment
 from attention_src.luong import AroundAGuess, AroundTheStep, Everywhere, Luong
 from attention_src.scores import Bilinear
 from attention_src.widgets.window import Window
-from tests.browser import DESKTOP, PHONE, check_access, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
 LIVE = "#widget-window"
 PAGE = "book/06_luong.html"
@@ -354,11 +354,7 @@ def test_screen_readers_find_nothing_missing_and_it_fits(browser, site, theme, s
         page.keyboard.press("End")
         part(page, "button[data-mode=local-m]").click()
         check_access(page, LIVE)
-        box = part(page, ".wa-widget").bounding_box()
-        inside = part(page, ".wa-widget *").evaluate_all(
-            "all => Math.max(...all.filter(n => !n.closest('.wa-spoken')).map(n => n.getBoundingClientRect().right))"
-        )
-        assert inside <= box["x"] + box["width"]
+        check_inside(page, LIVE)
 
 
 @pytest.mark.parametrize("name", ["notebooks/06_luong.html", "book/widgets.html"])
