@@ -115,7 +115,7 @@ function render({ model, el }) {
   const panel = h("div", { class: "la-switches", role: "group", "aria-label": "Masks and heads that are on" },
     h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "Masks"), causal.node, hides.node),
     h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "Padding"), slider, count),
-    h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "On"), toggles, reset));
+    h("div", { class: "la-choice" }, h("b", { "aria-hidden": "true" }, "Heads on"), toggles, reset));
   const shown = { look: "cross", layer: 1 }, silenced = h("p", { class: "la-off" }), changed = h("p", { class: "la-changed" });
   const said = h("p", { class: "la-said" }), top = h("div", { class: "la-head", "aria-hidden": "true" }), lines = h("div", { class: "la-lines", role: "group", "aria-label": "Each row and where it looks: choose one" });
   const legend = h("p", { class: "la-legend" }), where = h("p", { class: "la-where" }), settle = roving(lines);
