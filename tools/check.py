@@ -13,7 +13,8 @@ from tools import book
 
 ROOT = book.ROOT
 REPORTS = ROOT / "_build" / "reports"
-TWO_AT_ONCE = ("-n", "2", "--dist", "loadscope")  # the tests of one file, or the cells of one notebook, stay together
+# The tests of one file, or the cells of one notebook, stay together; files begin in the order of their names.
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 class Tally(NamedTuple):
