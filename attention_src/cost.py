@@ -228,13 +228,17 @@ class InBlocks(Function):
 
     @staticmethod
     def forward(ctx, query, key, value, mask, causal, chunk, batch):
-        """Give the context; keep it and one number for each query."""
+        """Give the context; keep it and two numbers for each query.
+
+        The logarithm of both could be one number. But that is rounded as the largest score is, and the weights of the
+        way back would be off by as much.
+        """
         scores = Blocks(query, key, mask, causal, chunk, batch)
         output = query.new_empty(*query.shape[:2], value.shape[2])
-        log_total = query.new_empty(*query.shape[:2], 1)
+        largest, total = (query.new_empty(*query.shape[:2], 1) for _ in range(2))
         for look in scores.looks():
-            output[look], log_total[look] = mix(scores, look, value)
-        ctx.save_for_backward(query, key, value, mask, output, log_total)
+            output[look], largest[look], total[look] = mix(scores, look, value)
+        ctx.save_for_backward(query, key, value, mask, output, largest, total)
         ctx.how = causal, chunk, batch
         return output
 
@@ -242,16 +246,17 @@ class InBlocks(Function):
     @once_differentiable
     def backward(ctx, d_output):
         """Give the gradients of query, key and value, block by block."""
-        query, key, value, mask, output, log_total = ctx.saved_tensors
+        query, key, value, mask, output, largest, total = ctx.saved_tensors
         scores = Blocks(query, key, mask, *ctx.how)
         d_query, d_key, d_value = map(torch.zeros_like, (query, key, value))
         spare = torch.empty_like(scores.room)
         for look in scores.looks():
-            d_out = d_output[look]
+            # the weights below are not divided by their sum, so this is
+            d_out = d_output[look] / total[look]
             common = (d_out * output[look]).sum(dim=-1, keepdim=True)
             for read in scores.reads(look):
                 block = scores.block(look, read)
-                weights = block.sub_(log_total[look]).exp2_()
+                weights = block.sub_(largest[look]).exp2_()
                 d_value[read].baddbmm_(weights.mT, d_out)
                 d_weights = product(d_out, value[read], spare)
                 d_scores = d_weights.sub_(common).mul_(weights)
@@ -263,7 +268,7 @@ class InBlocks(Function):
 def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, ...]:
     """Mix the values for some queries in one pass over the blocks.
 
-    Gives the context and the logarithm of the sum of 2^score.
+    Gives the context, the largest score, and the sum of 2^(score - largest).
     """
     total = torch.zeros_like(scores.query[look][..., :1])
     largest = torch.full_like(total, torch.finfo(total.dtype).min)
@@ -277,7 +282,7 @@ def mix(scores: "Blocks", look: "Part", value: Tensor) -> tuple[Tensor, ...]:
         mixed.mul_(shrink).baddbmm_(weights, value[read])
         largest = larger
     total.clamp_(min=1)  # the largest score adds 2^0 = 1, if there is one
-    return mixed / total, largest + total.log2()
+    return mixed / total, largest, total
 
 
 Part = tuple[slice, slice]  # some examples of the batch, and some of their queries or keys

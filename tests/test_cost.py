@@ -1,6 +1,7 @@
 """Chapter 14: cost formulas against the real modules, the softmax in one pass, attention in blocks."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -25,7 +26,14 @@ from attention_src.cost import (
     rounds_until_heard,
     self_attention_cost,
 )
-from attention_src.experiments.cost import kept, layer_after_layer, longest_chain, operations, state_by_state
+from attention_src.experiments.cost import (
+    extra_bytes,
+    kept,
+    layer_after_layer,
+    longest_chain,
+    operations,
+    state_by_state,
+)
 from attention_src.self_attention import Convolution, Recurrence, SelfAttention
 
 SIZES = [(7, 5), (11, 3), (2, 6)]  # length, width
@@ -274,11 +282,15 @@ def relative_errors(found: tuple[Tensor, ...], exact: tuple[Tensor, ...]) -> lis
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("length", "width", "scale"), [(300, 64, 1.0), (700, 33, 10.0), (257, 16, 4.0)])
+@pytest.mark.parametrize(
+    ("length", "width", "wide", "scale"),
+    [(300, 64, 64, 1.0), (700, 33, 33, 10.0), (257, 16, 16, 4.0), (600, 16, 64, 10.0), (600, 64, 32, 30.0)],
+)
 @pytest.mark.parametrize("causal", [False, True])
-def test_as_exact_as_pytorch_within_twice(dtype, length, width, scale, causal):
+def test_as_exact_as_pytorch_within_twice(dtype, length, width, wide, scale, causal):
     for seed in range(3):
-        tensors = [scale * drawn(1, 2, length, width, seed=3 * seed + part).to(dtype) for part in range(3)]
+        widths = enumerate((width, width, wide))
+        tensors = [scale * drawn(1, 2, length, size, seed=3 * seed + part).to(dtype) for part, size in widths]
         mask = causal_mask(length) if causal else None
         exact = with_gradients(by_the_table, [tensor.double() for tensor in tensors], mask=mask)
         ours = with_gradients(chunked_attention, tensors, causal=causal, chunk=128)
@@ -331,7 +343,18 @@ def test_what_is_kept_is_linear():
     for length in (100, 200):
         width = 8
         layer = ChunkedSelfAttention(width)
-        assert kept(layer, drawn(1, length, width, dtype=torch.float32)) == 5 * length * width + length
+        assert kept(layer, drawn(1, length, width, dtype=torch.float32)) == 5 * length * width + 2 * length
+
+
+def test_the_way_back_holds_no_more_than_a_line():
+    def both_ways(*given):
+        return torch.cat([part.flatten() for part in with_gradients(partial(chunked_attention, chunk=64), given)])
+
+    held = [
+        extra_bytes(both_ways, *(drawn(length, 8, dtype=torch.float32) for _ in range(3))) for length in (512, 1024)
+    ]
+    assert held[1] <= 2 * held[0]
+    assert held[1] < 4 * 1024 * 1024 / 4  # not a quarter of the table of scores
 
 
 def test_blocks_are_cut_in_both_directions_and_skipped():
