@@ -413,6 +413,7 @@ CHARTS = {
         {
             "Bahdanau": ("bahdanau", "search"),
             "Transformer": ("transformer", "french"),
+            "Luong": ("luong", "french_general_global"),
             "vector": ("bahdanau", "vector"),
         }
     ),
