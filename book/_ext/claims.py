@@ -195,7 +195,7 @@ class WholeLedger(ClaimsDirective):
         stem, name, rule = outcome(piece)
         self.env.note_dependency(str(FOLDER / f"{stem}.json"))
         page = next(page for page in titles() if page.partition("_")[2] == stem)
-        words = f"{'held' if rule['holds'] else 'failed'} in the sense of its rule, {seeds_of(rule)}"
+        words = f"{'held' if rule['holds'] else 'failed'}, {seeds_of(rule)}"
         return [nodes.Text("rule "), self.link(f"book/{page}", f"rule-{stem}-{name}", name), nodes.Text(f" ({words})")]
 
     def place(self, claim: Claim, ledger: Ledger) -> nodes.paragraph:
