@@ -244,7 +244,8 @@ class Rules(ResultsDirective):
             outcome = "Held" if rule["holds"] else "Failed"
             passed = f" ({seeds_of(rule)} passed, at least {rule['at_least']} were asked for): {rule['rule']}"
             words = nodes.strong(text=outcome), nodes.Text(passed)
-            found += nodes.list_item("", nodes.paragraph("", "", *words))
+            anchor = f"rule-{results.stem}-{rule['name']}"  # the ledger of claims leads here
+            found += nodes.list_item("", nodes.paragraph("", "", *words), ids=[anchor])
         return [found]
 
 
