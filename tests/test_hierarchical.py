@@ -14,11 +14,13 @@ from attention_src.data.documents import (
     CUES,
     MEANS,
     QUALITIES,
+    THINGS,
     TIMES,
     VOCABULARY,
     Document,
     as_numbers,
     documents,
+    with_other_thing,
     without_cue,
 )
 from attention_src.hierarchical import ContextAttention, DocumentReader, FlatReader, Level, Max, Mean
@@ -383,6 +385,20 @@ def test_without_its_cue_a_document_is_the_same_but_for_one_word():
         assert other.gold == one.gold
         assert other.answer == one.answer
     assert isinstance(other, Document)
+
+
+def test_with_another_thing_the_answer_stays():
+    for one in documents(50, seed=5):
+        other = with_other_thing(one)
+        pairs = [
+            (before, after)
+            for sentence, changed in zip(one.sentences, other.sentences, strict=True)
+            for before, after in zip(sentence, changed, strict=True)
+            if before != after
+        ]
+        assert len(pairs) == 1
+        assert {*pairs[0]} < {*THINGS}
+        assert (other.gold, other.cue, other.quality) == (one.gold, one.cue, one.quality)
 
 
 def test_as_numbers_pads_in_both_directions():

@@ -82,15 +82,17 @@ def documents(count: int, seed: int | str, shortest: int = 6, longest: int = 10)
 
 
 def without_cue(document: Document, seed: int | str = 0) -> Document:
-    """The same document with a word of ``TIMES`` in the place of its cue: now nothing decides.
+    """Put a word of ``TIMES`` in the place of the cue: now nothing decides. ``gold`` stays where the cue was."""
+    chance = random.Random(f"{seed} {document.sentences}")
+    return _replace(document, document.cue, chance.choice(TIMES))
 
-    ``gold`` stays where the cue was, so that the two can be compared; the new one has no cue to be found.
-    """
-    sentence = list(document.sentences[document.gold])
-    sentence[document.cue] = random.Random(f"{seed} {document.sentences}").choice(TIMES)
-    sentences = list(document.sentences)
-    sentences[document.gold] = tuple(sentence)
-    return Document(tuple(sentences), document.gold)
+
+def with_other_thing(document: Document, seed: int | str = 0) -> Document:
+    """Let the deciding sentence speak of another thing; the answer stays."""
+    chance = random.Random(f"{seed} {document.sentences}")
+    place = next(place for place, word in enumerate(document.sentences[document.gold]) if word in THINGS)
+    thing = document.sentences[document.gold][place]
+    return _replace(document, place, chance.choice([other for other in THINGS if other != thing]))
 
 
 def as_numbers(
@@ -132,3 +134,10 @@ def _sentence(chance: random.Random, adverbs: Sequence[str]) -> tuple[str, ...]:
     body = [*subject, "was", *degree, quality]
     adverb = chance.choice(adverbs)
     return (adverb, *body) if chance.random() < 0.5 else (*body, adverb)
+
+
+def _replace(document: Document, place: int, word: str) -> Document:
+    """Put another word into the deciding sentence."""
+    sentences = [list(sentence) for sentence in document.sentences]
+    sentences[document.gold][place] = word
+    return Document(tuple(map(tuple, sentences)), document.gold)
