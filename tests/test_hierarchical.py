@@ -23,7 +23,8 @@ from attention_src.data.documents import (
     with_other_thing,
     without_cue,
 )
-from attention_src.hierarchical import ContextAttention, DocumentReader, FlatReader, Level, Max, Mean
+from attention_src.experiments import hierarchical as experiment
+from attention_src.hierarchical import ContextAttention, DocumentReader, FlatReader, Level, Max, Mean, Reading
 from attention_src.scores import Additive
 
 B, S, N, WIDTH, HIDDEN, WORDS, ANSWER = 5, 4, 3, 7, 6, 11, 2  # batch, sentences, words of one, widths, vocabulary
@@ -413,3 +414,78 @@ def test_as_numbers_pads_in_both_directions():
     assert (words[~mask] == PAD).all()
     for empty in ([], [[]], [[], [[]]]):
         assert as_numbers(empty)[0].shape[0] == len(empty)
+
+
+# What the experiment counts
+
+
+class Told(torch.nn.Module):
+    """A reader that answers with a rule, and whose weights are given: all on the first sentence and its last word."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, words, mask):
+        texts = [
+            [VOCABULARY.decode(row[there].tolist()) for row, there in zip(text, some, strict=True)]
+            for text, some in zip(words, mask, strict=True)
+        ]
+        logits = torch.zeros(len(texts), len(ANSWERS))
+        for row, text in zip(logits, texts, strict=True):
+            row[self.answer(text)] = 1.0
+        sentences, inner = torch.zeros(mask.shape[:2]), torch.zeros(mask.shape)
+        sentences[:, 0] = 1.0
+        inner[..., 0] = 0.75
+        inner[..., 3] = 0.25
+        return Reading(logits, sentences, inner)
+
+
+TEXTS = [
+    Document((("overall", "the", "bus", "was", "hot"), ("today", "the", "bus", "was", "icy")), 0),
+    Document((("today", "the", "boat", "was", "loud"), ("overall", "the", "trip", "was", "calm")), 1),
+]
+
+
+def test_what_is_right_and_where_it_looked_is_counted_by_hand():
+    model = Told(lambda text: 0)
+    assert experiment.right(model, TEXTS) == 0.5
+    found = experiment.looks(model, TEXTS)
+    assert found == {"gold": 0.5, "gold_is_largest": 0.5, "cue": 0.75, "quality": 0.0, "rest": 0.25}
+
+
+def test_a_reader_that_follows_the_cue_needs_it_and_nothing_else():
+    def follow(text):
+        marked = [sentence for sentence in text if set(sentence) & set(CUES)]
+        return ANSWERS.index(next(MEANS[word] for word in marked[0] if word in MEANS)) if marked else 0
+
+    some = documents(200, seed="needs")
+    model = Told(follow)
+    assert experiment.right(model, some) == 1.0
+    changes = experiment.needs(model, some)
+    assert changes["thing"] == 0
+    assert changes["cue"] == sum(one.answer != ANSWERS[0] for one in some) / 200
+
+
+def test_documents_are_read_in_parts_as_at_once():
+    some = documents(230, seed=0, shortest=1, longest=4)
+    torch.manual_seed(0)
+    model = experiment.new_reader("levels")
+    with torch.no_grad():
+        at_once = model(*experiment.encoded(some)[:2])
+    assert_close(tuple(experiment.read(model, some)), tuple(at_once))
+
+
+@pytest.mark.parametrize("kind", experiment.KINDS)
+def test_each_kind_learns_a_few_documents_by_heart(kind):
+    torch.manual_seed(0)
+    some, model = documents(8, seed=0, shortest=2, longest=3), experiment.new_reader(kind)
+    losses = experiment.train(model, some, seed=0, steps=60)
+    assert losses[0] > 1 > 0.3 > losses[-1]
+    assert experiment.right(model, some) == 1.0
+
+
+def test_the_looked_at_size_is_one_of_the_sizes():
+    assert experiment.SETTINGS["looked_at"] in experiment.SETTINGS["train"]
+    assert experiment.drawn(3, 0, [30])[0].sentences[29:] != ()
+    assert len(experiment.drawn(1, 0, [30])[0].sentences) == 30

@@ -88,21 +88,9 @@ def train(model: nn.Module, some: Sequence[Document], seed: int, steps: int, rep
 @torch.no_grad()
 def read(model: nn.Module, some: Sequence[Document]) -> Reading:
     """Read documents, some at a time."""
-    readings = [model(*encoded(some[start : start + 100])[:2]) for start in range(0, len(some), 100)]
-    logits = torch.cat([reading.logits for reading in readings])
-    most = max(reading.words.shape[1] for reading in readings)
-    longest = max(reading.words.shape[2] for reading in readings)
-
-    def wide(weights: Tensor, *sizes: int) -> Tensor:
-        padded = weights.new_zeros(len(weights), *sizes)
-        padded[tuple(slice(size) for size in weights.shape)] = weights
-        return padded
-
-    return Reading(
-        logits,
-        torch.cat([wide(reading.sentences, most) for reading in readings]),
-        torch.cat([wide(reading.words, most, longest) for reading in readings]),
-    )
+    words, mask, _ = encoded(some)
+    readings = [model(*part) for part in zip(words.split(100), mask.split(100), strict=True)]
+    return Reading(*map(torch.cat, zip(*readings, strict=True)))
 
 
 def answers_of(model: nn.Module, some: Sequence[Document]) -> Tensor:
@@ -221,7 +209,8 @@ RULES = [
     ),
     Rule(
         "a-bag-cannot",
-        "Attention over all words at once, each seen alone, answers fewer than half right with any number of documents.",
+        "Attention over all words at once, each seen alone, answers fewer than half right, with any number of "
+        "documents.",
         lambda m: max(m["bag"]["right"].values()) < 0.5,
     ),
 ]
