@@ -487,5 +487,4 @@ def test_each_kind_learns_a_few_documents_by_heart(kind):
 
 def test_the_looked_at_size_is_one_of_the_sizes():
     assert experiment.SETTINGS["looked_at"] in experiment.SETTINGS["train"]
-    assert experiment.drawn(3, 0, [30])[0].sentences[29:] != ()
     assert len(experiment.drawn(1, 0, [30])[0].sentences) == 30
