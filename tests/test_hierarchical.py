@@ -23,6 +23,7 @@ from attention_src.data.documents import (
     with_other_thing,
     without_cue,
 )
+from attention_src.experiments import Run
 from attention_src.experiments import hierarchical as experiment
 from attention_src.hierarchical import ContextAttention, DocumentReader, FlatReader, Level, Max, Mean, Reading
 from attention_src.scores import Additive
@@ -452,6 +453,12 @@ def test_what_is_right_and_where_it_looked_is_counted_by_hand():
     assert experiment.right(model, TEXTS) == 0.5
     found = experiment.looks(model, TEXTS)
     assert found == {"gold": 0.5, "gold_is_largest": 0.5, "cue": 0.75, "quality": 0.0, "rest": 0.25}
+
+
+def test_the_best_with_a_bag_is_the_most_frequent_meaning(monkeypatch):
+    third = ("first", "the", "food", "was", "hot")
+    monkeypatch.setattr(experiment, "drawn", lambda *_: [TEXTS[0], Document((*TEXTS[0].sentences, third), 0)])
+    assert_close(experiment.best_bag(Run(seed=0))["right"], (1 / 2 + 2 / 3) / 2)
 
 
 def test_a_reader_that_follows_the_cue_needs_it_and_nothing_else():

@@ -3,6 +3,7 @@
 See ``RULES`` for what was expected before the run.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from attention_src import plots
 from attention_src.data.documents import (
     ANSWERS,
+    MEANS,
     QUALITIES,
     VOCABULARY,
     Document,
@@ -154,7 +156,16 @@ def reader(run: Run, kind: str) -> Measures:
     return measures
 
 
-PARTS = {kind: partial(reader, kind=kind) for kind in KINDS}
+def best_bag(run: Run) -> Measures:
+    """The most that can be right, on average, for one who sees the words of a document without their sentences."""
+    shares = []
+    for one in drawn(SETTINGS["test"], f"test {run.seed}"):
+        meanings = Counter(MEANS[word] for sentence in one.sentences for word in sentence if word in MEANS)
+        shares.append(max(meanings.values()) / meanings.total())
+    return {"right": float(np.mean(shares))}
+
+
+PARTS = {"best_bag": best_bag, **{kind: partial(reader, kind=kind) for kind in KINDS}}
 
 RULES = [
     Rule(
