@@ -355,6 +355,8 @@ def test_documents_are_drawn_evenly():
     assert min(answers.values()) > 900
     places = Counter(one.gold / (len(one.sentences) - 1) < 0.5 for one in some)
     assert abs(places[True] - places[False]) < 500
+    first = sum(one.cue == 0 for one in some)
+    assert abs(first - 2000) < 150
     assert {len(one.sentences) for one in some} == {6, 7, 8, 9, 10}
     assert {word for one in some for sentence in one.sentences for word in sentence} == set(VOCABULARY.words[4:])
 
@@ -421,7 +423,7 @@ def test_as_numbers_pads_in_both_directions():
 
 
 class Told(torch.nn.Module):
-    """A reader that answers with a rule, and whose weights are given: all on the first sentence and its last word."""
+    """A reader that answers with a rule, and whose weights are given: all on the first sentence, and on three places."""
 
     def __init__(self, answer):
         super().__init__()
@@ -437,8 +439,9 @@ class Told(torch.nn.Module):
             row[self.answer(text)] = 1.0
         sentences, inner = torch.zeros(mask.shape[:2]), torch.zeros(mask.shape)
         sentences[:, 0] = 1.0
-        inner[..., 0] = 0.75
-        inner[..., 3] = 0.25
+        inner[..., 0] = 0.625
+        inner[..., 3] = 0.125
+        inner[..., 4] = 0.25
         return Reading(logits, sentences, inner)
 
 
@@ -452,7 +455,7 @@ def test_what_is_right_and_where_it_looked_is_counted_by_hand():
     model = Told(lambda text: 0)
     assert experiment.right(model, TEXTS) == 0.5
     found = experiment.looks(model, TEXTS)
-    assert found == {"gold": 0.5, "gold_is_largest": 0.5, "cue": 0.75, "quality": 0.0, "rest": 0.25}
+    assert found == {"gold": 0.5, "gold_is_largest": 0.5, "cue": 0.625, "quality": 0.25, "rest": 0.125}
 
 
 def test_the_best_with_a_bag_is_the_most_frequent_meaning(monkeypatch):
