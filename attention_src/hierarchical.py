@@ -112,24 +112,27 @@ class Level(nn.Module):
         return self.pool(self.states(vectors, mask), mask)
 
     def states(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Give what is known at each place (rows, length, hidden); zeros where the mask is False."""
+        """Give what is known at each place, zeros where the mask is False."""
         if self.look is not None:
             return self.look(vectors) * mask[..., None]
         states = vectors.new_zeros(*mask.shape, self.hidden)
         some = mask.any(dim=1)
-        if not some.any():
-            return states
-        lengths = mask[some].sum(dim=1)
-        order = (~mask[some]).long().argsort(dim=1, stable=True)  # what is there first
+        if some.any():
+            states[some] = self.read(vectors[some], mask[some])
+        return states
+
+    def read(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Move what is there to the front, read it, and move it back."""
+        order = (~mask).long().argsort(dim=1, stable=True)
         rows = torch.arange(len(order), device=order.device)[:, None]
         packed = nn.utils.rnn.pack_padded_sequence(
-            vectors[some][rows, order], lengths.cpu(), batch_first=True, enforce_sorted=False
+            vectors[rows, order],
+            mask.sum(dim=1).cpu(),
+            batch_first=True,
+            enforce_sorted=False,
         )
-        read, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=mask.shape[1])
-        back = torch.zeros_like(read)
-        back[rows, order] = read
-        states[some] = back
-        return states
+        found, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=mask.shape[1])
+        return found[rows, order.argsort(dim=1)]
 
 
 class Reading(NamedTuple):
@@ -157,7 +160,13 @@ class DocumentReader(nn.Module):
     """
 
     def __init__(
-        self, words: int, answers: int, width: int = 16, hidden: int = 32, pool: str = "attention", reads: bool = True
+        self,
+        words: int,
+        answers: int,
+        width: int = 16,
+        hidden: int = 32,
+        pool: str = "attention",
+        reads: bool = True,
     ):
         super().__init__()
         self.embed = Words(words, width)
@@ -173,7 +182,8 @@ class DocumentReader(nn.Module):
     ) -> Reading:
         """Read documents. A sentence without words changes nothing."""
         vectors = self.embed(words)
-        sentences, inner = self.of_words(vectors.flatten(0, 1), mask.flatten(0, 1))
+        rows = vectors.flatten(0, 1), mask.flatten(0, 1)
+        sentences, inner = self.of_words(*rows)
         there = mask.any(dim=2)
         sentences = sentences.unflatten(0, there.shape)
         document, outer = self.of_sentences(sentences, there)
@@ -184,7 +194,13 @@ class FlatReader(nn.Module):
     """Read a document as one long sentence; parameters as for ``DocumentReader``."""
 
     def __init__(
-        self, words: int, answers: int, width: int = 16, hidden: int = 32, pool: str = "attention", reads: bool = True
+        self,
+        words: int,
+        answers: int,
+        width: int = 16,
+        hidden: int = 32,
+        pool: str = "attention",
+        reads: bool = True,
     ):
         super().__init__()
         self.embed = Words(words, width)

@@ -423,7 +423,7 @@ def test_as_numbers_pads_in_both_directions():
 
 
 class Told(torch.nn.Module):
-    """A reader that answers with a rule, and whose weights are given: all on the first sentence, and on three places."""
+    """A reader that answers by a rule, with weights that are given: on the first sentence, and on three places."""
 
     def __init__(self, answer):
         super().__init__()
