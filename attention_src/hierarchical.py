@@ -131,7 +131,12 @@ class Level(nn.Module):
             batch_first=True,
             enforce_sorted=False,
         )
-        found, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=mask.shape[1])
+        found, _ = self.rnn(packed)
+        found, _ = nn.utils.rnn.pad_packed_sequence(
+            found,
+            batch_first=True,
+            total_length=mask.shape[1],
+        )
         return found[rows, order.argsort(dim=1)]
 
 
