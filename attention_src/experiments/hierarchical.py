@@ -43,6 +43,7 @@ SETTINGS = {
     "rate": 1e-2,
     "width": 16,
     "hidden": 32,
+    "hidden_flat": 54,  # one level of this width has about as many parameters as two of the other
 }
 KINDS = {
     "levels": (DocumentReader, "attention", True),
@@ -58,7 +59,8 @@ QUIET = lambda done, steps: None  # noqa: E731
 def new_reader(kind: str) -> nn.Module:
     """An untrained reader: one of ``KINDS``."""
     reader, pool, reads = KINDS[kind]
-    return reader(len(VOCABULARY), len(ANSWERS), SETTINGS["width"], SETTINGS["hidden"], pool, reads)
+    hidden = SETTINGS["hidden_flat" if reader is FlatReader else "hidden"]
+    return reader(len(VOCABULARY), len(ANSWERS), SETTINGS["width"], hidden, pool, reads)
 
 
 def encoded(some: Sequence[Document]) -> tuple[Tensor, Tensor, Tensor]:
