@@ -16,9 +16,14 @@ from torch.nn.functional import cross_entropy
 from attention_src import plots
 from attention_src.data.documents import (
     ANSWERS,
+    CUES,
+    DEGREES,
     MEANS,
     QUALITIES,
+    THINGS,
+    TIMES,
     VOCABULARY,
+    WHERE,
     Document,
     as_numbers,
     documents,
@@ -53,6 +58,14 @@ KINDS = {
     "words_alone": (DocumentReader, "attention", False),
     "bag": (FlatReader, "attention", False),
 }
+DAY = (  # the document that page, lab and widget show
+    "the walk in the park was rather chilly today",
+    "at-noon the bus was noisy",
+    "overall the visit was really mild",
+    "the food on the hill was quiet again",
+    "the hall was cold at-night",
+    "early the trip by the sea was very loud",
+)
 QUIET = lambda done, steps: None  # noqa: E731
 
 
@@ -268,4 +281,52 @@ def _longer_chart(results: Results) -> Figure:
     return plots.lines_over_seeds(lengths, series, xlabel="sentences", ylabel="right answers, %")
 
 
-CHARTS = {"data": _data_chart, "longer": _longer_chart}
+@torch.no_grad()
+def read_day(kind: str) -> Reading:
+    """How the trained reader of this kind reads the document of the page."""
+    words, mask = as_numbers([[line.split() for line in DAY]])
+    return load_reader(kind)(words, mask)
+
+
+def _weights_chart(results: Results) -> Figure:
+    sentences, panels = [line.split() for line in DAY], {}
+    for kind, name in (("levels", "two levels"), ("words_alone", "two levels, no GRU")):
+        reading = read_day(kind)
+        said = ANSWERS[int(reading.logits[0].argmax())]
+        inner = [row[: len(one)].tolist() for row, one in zip(reading.words[0], sentences, strict=True)]
+        panels[f"{name}: {said}"] = (reading.sentences[0].tolist(), inner)
+    return plots.document(sentences, panels, [2])
+
+
+CHARTS = {"data": _data_chart, "longer": _longer_chart, "weights": _weights_chart}
+
+
+# The widget
+
+
+def widget() -> dict:
+    """Give what the document of the page is made from."""
+    day = "\n".join(DAY)
+    rest = {word for phrase in WHERE for word in phrase.split()} | {"the", "was"}
+    return {
+        "models": {"two levels": load_reader("levels"), "two levels, no GRU": load_reader("words_alone")},
+        "words": VOCABULARY.words,
+        "answers": ANSWERS,
+        "kinds": {
+            "cue": CUES,
+            "time": TIMES,
+            **QUALITIES,
+            "thing": THINGS,
+            "degree": DEGREES,
+            "other": sorted(rest),
+        },
+        "cues": "cue",
+        "examples": {
+            "a day": day,
+            "no cue": day.replace("overall", "first"),
+            "two cues": day.replace("at-night", "altogether"),
+            "an empty line": day.replace("\noverall", "\n\noverall"),
+            "fifty more lines": "\n".join([DAY[0]] * 50) + "\n" + day,
+        },
+        "text": day,
+    }
