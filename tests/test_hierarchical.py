@@ -458,6 +458,24 @@ def test_what_is_right_and_where_it_looked_is_counted_by_hand():
     assert found == {"gold": 0.5, "gold_is_largest": 0.5, "cue": 0.625, "quality": 0.25, "rest": 0.125}
 
 
+def test_what_each_sentence_says_for_the_answer_sums_to_the_logits():
+    """With a mean and no GRU, the part of a sentence is its own vector over their number."""
+    some = documents(7, seed=0, shortest=1, longest=3)
+    torch.manual_seed(0)
+    model = DocumentReader(len(VOCABULARY), len(ANSWERS), 3, 5, "mean", reads=False).double()
+    at_gold, total = 0.0, 0.0
+    for one in some:
+        answer = ANSWERS.index(one.answer)
+        vectors = []
+        for sentence in one.sentences:
+            looked = model.of_words.look(model.embed(torch.tensor(VOCABULARY.encode(sentence)))).mean(dim=0)
+            vectors.append(model.of_sentences.look(looked))
+        logits = [model.answer.weight @ vector / len(vectors) for vector in vectors]
+        parts = [(logit[answer] - logit.mean()).item() for logit in logits]
+        at_gold, total = at_gold + parts[one.gold], total + sum(parts)
+    assert experiment.said_at_gold(model, some) == pytest.approx(at_gold / total)
+
+
 def test_the_best_with_a_bag_is_the_most_frequent_meaning(monkeypatch):
     third = ("first", "the", "food", "was", "hot")
     monkeypatch.setattr(experiment, "drawn", lambda *_: [TEXTS[0], Document((*TEXTS[0].sentences, third), 0)])

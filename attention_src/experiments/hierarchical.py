@@ -44,7 +44,7 @@ SETTINGS = {
     "test": 500,
     "longer": [30, 100],
     "batch": 32,
-    "steps": 300,
+    "steps": 350,
     "rate": 1e-2,
     "width": 16,
     "hidden": 32,
@@ -149,16 +149,34 @@ def needs(model: nn.Module, some: Sequence[Document]) -> Measures:
     }
 
 
+@torch.no_grad()
+def said_at_gold(model: DocumentReader, some: Sequence[Document]) -> float:
+    """Which share of what speaks for the right answer stands in the state of the deciding sentence.
+
+    The document is a weighted mean of states, so the logits are a sum over the sentences: each says its part.
+    """
+    words, mask, answers = encoded(some)
+    sentences, _ = model.of_words(model.embed(words).flatten(0, 1), mask.flatten(0, 1))
+    there = mask.any(dim=2)
+    states = model.of_sentences.states(sentences.unflatten(0, there.shape), there)
+    rows = model.answer.weight
+    for_the_answer = rows[answers] - rows.mean(dim=0)
+    parts = model(words, mask).sentences * (states * for_the_answer[:, None]).sum(dim=2)
+    at_gold = parts[torch.arange(len(some)), torch.tensor([one.gold for one in some])]
+    return float(at_gold.sum() / parts.sum())
+
+
 def reader(run: Run, kind: str) -> Measures:
     """Train readers of one kind on few and on many documents, and test them."""
     test = drawn(SETTINGS["test"], f"test {run.seed}")
-    measures: Measures = {"right": {}}
+    measures: Measures = {"right": {}, "known": {}}
     for size in SETTINGS["train"]:
         torch.manual_seed(run.seed)
         model = new_reader(kind)
         some = drawn(size, f"train {run.seed}")
         train(model, some, run.seed, SETTINGS["steps"], lambda done, steps: run.progress(done, steps))
         measures["right"][f"of_{size}"] = right(model, test)
+        measures["known"][f"of_{size}"] = right(model, some)
         if size == SETTINGS["looked_at"]:
             run.keep(f"documents-{kind}", model, {"kind": kind})
             measures["longer"] = {"6-10": measures["right"][f"of_{size}"]}
@@ -167,6 +185,8 @@ def reader(run: Run, kind: str) -> Measures:
                 measures["longer"][str(sentences)] = right(model, long)
             measures["weight"] = looks(model, test)
             measures["changes"] = needs(model, test)
+            if kind in ("levels", "mean", "words_alone"):
+                measures["said_at_gold"] = said_at_gold(model, test)
     measures["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     return measures
 
