@@ -1,7 +1,7 @@
 import { argmax, dot, embed, frame, gru, h, linear, roving, softmax, speaker, tanh, unpack, weightColour, weightInk } from "./core.js";
-import { near, plural, short, unique } from "./sentence.js";
+import { near, short, unique } from "./sentence.js";
 
-const LINES = 120, LONGEST = 9000;
+const LINES = 120, LETTERS = 9000;
 
 // The tensors of each reader: they travel as one, each behind its number.
 export function split(tensors) {
@@ -23,7 +23,7 @@ function level(model, name, vectors) {
 
 // The network over sentences, each the numbers of its words: the weights of both levels, the probabilities of the answers.
 // memo keeps the sentences of before: only those that are new are read.
-export function read(model, sentences, memo = new Map()) {
+export function weighBoth(model, sentences, memo = new Map()) {
   const rows = sentences.map(numbers => {
     const key = numbers.join();
     if (!memo.has(key)) memo.set(key, level(model, "of_words", numbers.map(word => embed(model, "embed", word))));
@@ -42,7 +42,7 @@ export function parse(text, known) {
 
 // A state that can be drawn, whatever an address said.
 export const tidy = ({ text, reader, readers }) => ({
-  text: typeof text === "string" ? text.slice(0, LONGEST).split("\n").slice(0, LINES).join("\n") : "",
+  text: typeof text === "string" ? text.slice(0, LETTERS).split("\n").slice(0, LINES).join("\n") : "",
   reader: Number.isInteger(reader) ? Math.max(1, Math.min(readers.length, reader)) : 1,
 });
 
@@ -56,7 +56,7 @@ export function judge(sentences, { kinds, cues, answers }) {
 // All that a state shows.
 export function look(models, state, memo) {
   const known = new Set(Object.values(state.kinds).flat()), number = new Map(state.words.map((word, i) => [word, i])), parsed = parse(state.text, known);
-  return { ...parsed, ...read(models[state.reader - 1], parsed.sentences.map(words => words.map(word => number.get(word))), memo), ...judge(parsed.sentences, state) };
+  return { ...parsed, ...weighBoth(models[state.reader - 1], parsed.sentences.map(words => words.map(word => number.get(word))), memo), ...judge(parsed.sentences, state) };
 }
 
 const percent = x => `${Math.round(100 * x)} %`;
@@ -72,7 +72,7 @@ function render({ model, el }) {
 
   // -- the parts, made once
   const name = unique("reader"), choices = readers.map((text, i) => h("input", { type: "radio", name, value: i + 1, onchange: () => put("reader", i + 1) }));
-  const box = h("textarea", { id: unique("text"), lang: "en", rows: 8, maxlength: LONGEST, autocomplete: "off", autocapitalize: "off", spellcheck: "false", oninput: () => write(box.value) });
+  const box = h("textarea", { id: unique("text"), lang: "en", rows: 8, maxlength: LETTERS, autocomplete: "off", autocapitalize: "off", spellcheck: "false", oninput: () => write(box.value) });
   const message = h("p", { class: "do-message" });
   const answer = h("p", { class: "do-answer" }), verdict = h("p", { class: "do-verdict" }), bars = h("ul", { class: "do-bars", "aria-label": "Probability of each answer" }), past = h("p", { class: "do-past" });
   const lines = h("ol", { class: "do-lines", lang: "en", "aria-label": "The document, sentence by sentence: choose a word" }), settle = roving(lines);
