@@ -247,9 +247,9 @@ def document(sentences: Sequence[Sequence[str]], readings: Mapping[str, tuple], 
         axes.text(0.05, 0.15, name, weight="bold", va="center")
         for number, (words, weight, weights) in enumerate(zip(sentences, outer, inner, strict=True)):
             y = 0.3 + 0.27 * (number + 0.5)
-            axes.text(0.22, y, "★" if number in gold else "", fontsize=9, ha="right", va="center")
-            _on_weight(axes, 0.28, y, f"{100 * _quiet(np.float64(weight), 1.0):.0f} %", weight, 0.52)
-            _one_sentence(axes, 0.95, y, words, weights)
+            axes.text(0.15, y, "★" if number in gold else "", ha="right", va="center")
+            _on_weight(axes, 0.2, y, f"{100 * _quiet(np.float64(weight), 1.0):.0f} %", weight, 0.54)
+            _one_sentence(axes, 0.82, y, words, weights)
         top += height
     return figure
 
@@ -408,17 +408,25 @@ def _array(name, values, *dimensions):
 
 
 def _one_sentence(ax, x, y, words, weights):
+    """Write a sentence from ``x`` on, as far as there is room."""
     for word, weight in zip(words, weights, strict=True):
-        x += _on_weight(ax, x, y, word, weight) + 0.03
+        if x + _box(word) > WIDTH - 0.2:
+            ax.text(x, y, "…", va="center")
+            return
+        x += _on_weight(ax, x, y, word, weight) + 0.02
 
 
 def _on_weight(ax, x, y, text, weight, width=None):
     """Write a text on the colour of its weight; give the width of its box, in inches."""
     weight = float(_quiet(np.float64(weight), 1.0))
-    wide = width or TextPath((0, 0), text, size=9).get_extents().width / 72 + 0.09
+    wide = width or _box(text)
     ax.add_patch(Rectangle((x, y - 0.115), wide, 0.23, color=WEIGHTS(weight), linewidth=0))
-    ax.text(x + wide / 2, y, text, fontsize=9, ha="center", va="center_baseline", color=_readable_on(weight))
+    ax.text(x + wide / 2, y, text, fontsize=10, ha="center", va="center_baseline", color=_readable_on(weight))
     return wide
+
+
+def _box(text):
+    return TextPath((0, 0), text, size=10).get_extents().width / 72 + 0.08
 
 
 # --- SVG text --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ def shares(words: Tensor, sentences: Tensor, mask: Tensor) -> Tensor:
 def sentence_scores(words: Tensor, mask: Tensor) -> Tensor:
     """Give sentence scores (S,) that make two levels a flat softmax.
 
-    Word scores (S, N), mask (S, N). Sentences without words do not matter.
+    Word scores (S, N), mask (S, N). The score of a sentence without
+    words does not matter.
     """
     lowest = torch.finfo(words.dtype).min
     return words.masked_fill(~mask, lowest).logsumexp(dim=1)
