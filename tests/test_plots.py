@@ -97,6 +97,15 @@ def test_a_document_shows_each_word_on_its_weight_once_for_each_reading():
         assert svg.count(f"fill: {to_hex(plots.WEIGHTS(weight))}") >= 2
 
 
+def test_a_sentence_is_drawn_as_far_as_there_is_room():
+    words = ["word"] * 40
+    svg = plots.to_svg(plots.document([words, words[:3]], {"one": ([0.5, 0.5], [[0.1] * 40, [0.1] * 3])}))
+    shown = [text for text in texts(svg) if text in ("word", "…")]
+    assert shown.count("…") == 1
+    assert 8 < shown.index("…") < 20
+    assert shown[shown.index("…") + 1 :] == ["word"] * 3
+
+
 def test_lines_go_through_the_medians_and_dots_show_all_seeds():
     table = np.array([[1.0, 10, 5], [2, 30, 6], [9, 20, 7]])
     axes = plots.lines_over_seeds(["a", "b", "c"], {"one": table}, xlabel="x", ylabel="y").axes[0]
