@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
@@ -230,6 +231,29 @@ def history(losses: Mapping[str, object], *, ylabel: str = "loss", ax: Axes | No
     return ax.figure
 
 
+def document(sentences: Sequence[Sequence[str]], readings: Mapping[str, tuple], gold: Iterable[int] = ()) -> Figure:
+    """Draw a document once for each reading: a line for each sentence, each word on the colour of its weight in it.
+
+    :param readings: name -> the weights of the sentences, and for each sentence those of its words
+    :param gold: the sentences that decide; a star marks them
+    """
+    heights = [0.3 + 0.27 * len(sentences)] * len(readings)
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.1), layout="none")
+    top = 0.05
+    for (name, (outer, inner)), height in zip(readings.items(), heights, strict=True):
+        box = (0, 1 - (top + height) / figure.get_figheight(), 1, height / figure.get_figheight())
+        axes = figure.add_axes(box, xlim=(0, WIDTH), ylim=(height, 0))
+        axes.axis("off")
+        axes.text(0.05, 0.15, name, weight="bold", va="center")
+        for number, (words, weight, weights) in enumerate(zip(sentences, outer, inner, strict=True)):
+            y = 0.3 + 0.27 * (number + 0.5)
+            axes.text(0.15, y, "★" if number in gold else "", ha="right", va="center")
+            _on_weight(axes, 0.2, y, f"{100 * _quiet(np.float64(weight), 1.0):.0f} %", weight, 0.54)
+            _one_sentence(axes, 0.82, y, words, weights)
+        top += height
+    return figure
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as SVG text: the same bytes for the same figure, on every machine with the same matplotlib."""
     buffer = io.BytesIO()
@@ -381,6 +405,28 @@ def _array(name, values, *dimensions):
         place = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
         raise ValueError(f"{name} must hold finite numbers; at {place} it holds {array[place]}")
     return array.astype(float)
+
+
+def _one_sentence(ax, x, y, words, weights):
+    """Write a sentence from ``x`` on, as far as there is room."""
+    for word, weight in zip(words, weights, strict=True):
+        if x + _box(word) > WIDTH - 0.2:
+            ax.text(x, y, "…", va="center")
+            return
+        x += _on_weight(ax, x, y, word, weight) + 0.02
+
+
+def _on_weight(ax, x, y, text, weight, width=None):
+    """Write a text on the colour of its weight; give the width of its box, in inches."""
+    weight = float(_quiet(np.float64(weight), 1.0))
+    wide = width or _box(text)
+    ax.add_patch(Rectangle((x, y - 0.115), wide, 0.23, color=WEIGHTS(weight), linewidth=0))
+    ax.text(x + wide / 2, y, text, fontsize=10, ha="center", va="center_baseline", color=_readable_on(weight))
+    return wide
+
+
+def _box(text):
+    return TextPath((0, 0), text, size=10).get_extents().width / 72 + 0.08
 
 
 # --- SVG text --------------------------------------------------------------------------------------------------------

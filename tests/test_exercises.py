@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from attention_src.attention import weigh
 from attention_src.exercises import Checker
 from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import cost as price
+from attention_src.exercises import hierarchical as h
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import positions as p
@@ -564,6 +566,50 @@ MISTAKES = {
             "nobody names",
         ),
     ],
+    h.check_shares: [
+        (lambda words, sentences, mask: words.flatten().softmax(0).view(words.shape) * 2, "the case by hand"),
+        (lambda words, sentences, mask: words.flatten().softmax(0).view(words.shape), "twice the weight"),
+        (
+            lambda words, sentences, mask: words.softmax(1) * sentences.softmax(0)[:, None],
+            "the mask hides have none",
+        ),
+        (lambda words, sentences, mask: weigh(words, mask) * sentences.softmax(0)[:, None], "sum to one"),
+        (
+            lambda words, sentences, mask: weigh(
+                (words + sentences[:, None]).flatten()[None], mask.flatten()[None]
+            ).view(words.shape),
+            "the case by hand",
+        ),
+        (
+            lambda words, sentences, mask: (
+                (products := words.softmax(1) * sentences.softmax(0)[:, None] * mask) / products.sum()
+            ),
+            "sum to its weight",
+        ),
+        (
+            lambda words, sentences, mask: (
+                words.masked_fill(~mask, -math.inf).softmax(1).nan_to_num(0)
+                * sentences.masked_fill(~mask.any(1), -math.inf).softmax(0)[:, None]
+            ),
+            "not NaN",
+        ),
+    ],
+    h.check_sentence_scores: [
+        (lambda words, mask: words.sum(dim=1), "log 4 and log 2"),
+        (lambda words, mask: words.amax(dim=1), "log 4 and log 2"),
+        (lambda words, mask: words.exp().sum(dim=1), "log 4 and log 2"),
+        (lambda words, mask: words.logsumexp(dim=1), "over all words at once"),
+        (lambda words, mask: (words.exp() * mask).sum(dim=1).clamp(min=1e-30).log(), "no infinity"),
+    ],
+    h.check_close_gaps: [
+        (lambda vectors, mask: (vectors * mask[:, None], torch.arange(len(mask))), "comes first"),
+        (lambda vectors, mask: (h.close_gaps(vectors, mask)[0].flip(0), torch.arange(len(mask))), "comes first"),
+        (lambda vectors, mask: (vectors[(~mask).long().argsort(stable=True)], torch.arange(len(mask))), "zeros"),
+        (
+            lambda vectors, mask: (h.close_gaps(vectors, mask)[0], (~mask).long().argsort(stable=True)),
+            "where it was",
+        ),
+    ],
     m.check_split_heads: [
         (lambda vectors, heads: vectors.view(*vectors.shape[:2], heads, -1), "the shape (2, 4, 3, 2)"),
         (lambda vectors, heads: vectors.view(len(vectors), heads, vectors.shape[1], -1), "the h-th piece"),
@@ -806,6 +852,9 @@ SOLUTIONS = {
     price.check_join: price.join,
     price.check_attend_in_chunks: price.attend_in_chunks,
     price.check_gradient_of_scores: price.gradient_of_scores,
+    h.check_shares: h.shares,
+    h.check_sentence_scores: h.sentence_scores,
+    h.check_close_gaps: h.close_gaps,
     c.check_log_partition: c.log_partition,
     c.check_viterbi: c.viterbi,
     c.check_pair_marginals: c.pair_marginals,

@@ -42,6 +42,9 @@ def figures():
         ),
         "lines": lambda noise: plots.lines_over_seeds([1, 2, 5], {"a": WEIGHTS[:, :3] + noise}, xlabel="x", ylabel="y"),
         "history": lambda noise: plots.history({"a": np.linspace(5, 1, 730) + noise, "b": random.random((2, 70)) * 0}),
+        "document": lambda noise: plots.document(
+            [["le", "chat"], [], ["dort"]], {"one": ([0.3 + noise, 0, 0.7], [[0.75 + noise, 0.25], [], [1]])}, [2]
+        ),
     }
 
 
@@ -83,6 +86,24 @@ def test_the_number_in_a_cell_can_be_read_in_both_themes(weight):
 def test_contrast_by_hand():
     assert plots._contrast("white", "black") == pytest.approx(21)
     assert plots._contrast("#777777", "white") == pytest.approx(4.48, abs=0.01)  # the known border of 4.5
+
+
+def test_a_document_shows_each_word_on_its_weight_once_for_each_reading():
+    words, weights = [["le", "chat"], [], ["dort"]], ([0.3, 0.0, 0.7], [[0.75, 0.25], [], [1.0]])
+    svg = plots.to_svg(plots.document(words, {"one": weights, "two": weights}, gold=[2]))
+    panel = ["30 %", "le", "chat", "0 %", "★", "70 %", "dort"]
+    assert [text for text in texts(svg) if text] == ["one", *panel, "two", *panel]
+    for weight in (0.3, 0.75, 0.25, 1.0, 0.0, 0.7):
+        assert svg.count(f"fill: {to_hex(plots.WEIGHTS(weight))}") >= 2
+
+
+def test_a_sentence_is_drawn_as_far_as_there_is_room():
+    words = ["word"] * 40
+    svg = plots.to_svg(plots.document([words, words[:3]], {"one": ([0.5, 0.5], [[0.1] * 40, [0.1] * 3])}))
+    shown = [text for text in texts(svg) if text in ("word", "…")]
+    assert shown.count("…") == 1
+    assert 8 < shown.index("…") < 20
+    assert shown[shown.index("…") + 1 :] == ["word"] * 3
 
 
 def test_lines_go_through_the_medians_and_dots_show_all_seeds():
