@@ -5,6 +5,7 @@ map says: what stands out, or what is asked for. See ``RULES`` for what was expe
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from attention_src import plots
-from attention_src.data.scenes import CELL, KINDS, MARKS, Scene, read_mark, render
+from attention_src.data.scenes import CELL, KINDS, MARKS, read_mark, render
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.results import Results
 from attention_src.looking import features, focus, glance, order, priority, query, saliency
@@ -44,7 +45,7 @@ class Seen:
         self.maps["chance"] = torch.rand(self.maps["query"].shape, generator=random, dtype=torch.float64)
 
     def rank(self, map_: Tensor, thing: int = 0) -> np.ndarray:
-        """Tell after how many looks in the order of ``map_`` a thing of each scene is found; the first is the target."""
+        """Tell after how many looks by ``map_`` a thing of each scene is found; the first thing is the target."""
         places = torch.tensor([scene.things[thing].place for scene in self.scenes])
         return ((order(map_) == places[:, None]).int().argmax(dim=-1) + 1).numpy()
 
@@ -59,11 +60,15 @@ class Seen:
         """Give the number of the target's mark in each scene."""
         return np.array([list(MARKS).index(scene.target.mark) for scene in self.scenes])
 
+    @cached_property
+    def fits(self) -> Tensor:
+        """How well each cell fits what is asked, when it is seen sharply."""
+        return weights(features(self.sharp, CELL), self.wishes).flatten(start_dim=1)
+
     def answers(self, map_: Tensor, budget: int, marks: np.ndarray) -> np.ndarray:
         """Look sharply at ``budget`` cells; of these, the one that fits best gives the answer."""
-        fits = weights(features(self.sharp, CELL), self.wishes).flatten(start_dim=1)
         looked = order(map_)[:, :budget]
-        best = looked.gather(1, fits.gather(1, looked).argmax(dim=1, keepdim=True))[:, 0].numpy()
+        best = looked.gather(1, self.fits.gather(1, looked).argmax(dim=1, keepdim=True))[:, 0].numpy()
         return marks[np.arange(len(marks)), best]
 
 
@@ -222,10 +227,6 @@ TOLERANCE = {
     "budget.read.*": Tolerance(),
     "budget.soft.smallest": Tolerance(relative=1e-3),
     "*": Tolerance(relative=1e-3, absolute=1.0),  # two maps may order near ties in another way
-}
-
-EXAMPLES = {  # what the page and the widget show: kind of scene, cells along its side, seed
-    "Red circle among both": ("both", 6, 11),
 }
 
 
