@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from attention_src import plots
-from attention_src.data.scenes import CELL, KINDS, MARKS, read_mark, render
+from attention_src.data.scenes import CELL, KINDS, MARKS, Scene, read_mark, render
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.results import Results
 from attention_src.looking import features, focus, glance, order, priority, query, saliency
@@ -246,3 +246,43 @@ CHARTS = {
     "budget": _lines("budget", NAMES, "looks", "right answers, %"),
     "overload": _lines("overload", NAMES, "objects", "right answers, %"),
 }
+
+STEADY = 0.1  # the grain of the glance at the pictures that are shown
+SCENES = {  # the names that a reader sees
+    "With a surprise": "surprise",
+    "Only both together": "both",
+    "One other colour": "one_colour",
+    "One other shape": "one_shape",
+}
+
+
+def example(kind: str, side: int = 6) -> tuple[Scene, Tensor, Tensor]:
+    """Draw the first scene of a kind in which asking for a red circle finds the target at the first look.
+
+    Gives the scene, its sharp pixels and its features, from a glance that is less unsure than those that are measured.
+    """
+    wish = query("red", "circle")
+    for seed in range(1000):
+        random = torch.Generator().manual_seed(seed)
+        scene = KINDS[kind](random, side)
+        if (scene.target.colour, scene.target.shape) == ("red", "circle"):
+            sharp = render(scene, random)
+            known = features(glance(sharp, random, BY, STEADY), CELL // BY)
+            if order(weights(known[None], wish[None]))[0, 0] == scene.target.place:
+                return scene, sharp, known
+    raise ValueError(f"in no scene of the kind {kind!r} is a red circle the target and found at once")
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    scenes = {}
+    for label, kind in SCENES.items():
+        scene, _, known = example(kind)
+        rows = known.flatten(end_dim=1).tolist()
+        things = sorted(scene.things)  # by their places
+        scenes[label] = {
+            "side": scene.side,
+            "things": [[thing.colour, thing.shape] for thing in things],
+            "features": [[round(number, 4) for number in row] for row in rows],
+        }
+    return {"scenes": scenes}
