@@ -78,7 +78,7 @@ def edges(light: Float[Tensor, "*batch down across"]) -> list[Float[Tensor, "*ba
 
 
 @checked
-def even(vectors: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+def even(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
     """Bring vectors to a length near 1, but leave those that are much shorter than ``FAINT`` short."""
     return vectors / (vectors.norm(dim=-1, keepdim=True) + FAINT)
 
