@@ -2,6 +2,7 @@ import { dot, frame, h, roving, s, softmax, speaker, weightColour, weightInk } f
 
 const COLOURS = ["red", "green", "blue", "yellow"], SHAPES = { circle: [0.5, 0.5, 0.5, 0.5], square: [Math.SQRT1_2, 0, Math.SQRT1_2, 0], diamond: [0, Math.SQRT1_2, 0, Math.SQRT1_2] };
 const PAINT = { red: "#cc3333", green: "#33cc33", blue: "#3333cc", yellow: "#cccc33" };
+const GROUND = "#333333", RIM = "#d0d0d0", CHALK = "#ffffff", PEN = "#111111"; // a picture keeps its colours in both themes
 const REACHES = [1, 2], SHARPNESS = 8, LOOKS = 3, MOST = 2, GROUPS = [[0, 4], [4, 8]], TINY = 1e-12;
 
 const top = map => Math.max(...map, TINY);
@@ -61,7 +62,7 @@ export function tidy({ scenes, scene, colour, shape, counts, will }) {
 const percent = x => `${Math.round(100 * x)} %`;
 
 function outline(colour, shape, x, y) {
-  const look = { fill: PAINT[colour], class: "gz-thing" };
+  const look = { fill: PAINT[colour], stroke: RIM, class: "gz-thing" };
   if (shape === "circle") return s("circle", { cx: x, cy: y, r: 0.34, ...look });
   if (shape === "square") return s("rect", { x: x - 0.31, y: y - 0.31, width: 0.62, height: 0.62, ...look });
   return s("path", { d: `M${x} ${y - 0.42}L${x + 0.42} ${y}L${x} ${y + 0.42}L${x - 0.42} ${y}Z`, ...look });
@@ -118,13 +119,13 @@ function render({ model, el }) {
     picture.setAttribute("viewBox", `0 0 ${side} ${side}`);
     picture.setAttribute("aria-label", `${things.length} shapes. Looked at: ${looks.map(place => words(now, place)).join("; ")}`);
     picture.replaceChildren(
-      s("rect", { width: side, height: side, class: "gz-ground" }),
+      s("rect", { width: side, height: side, fill: GROUND }),
       ...things.map(([paint, form], place) => outline(paint, form, ...middle(place))),
-      s("polyline", { points: looks.map(place => middle(place).join(",")).join(" "), class: "gz-path" }),
+      s("polyline", { points: looks.map(place => middle(place).join(",")).join(" "), stroke: CHALK, class: "gz-path" }),
       ...looks.flatMap((place, i) => {
         const [x, y] = middle(place);
-        return [s("circle", { cx: x, cy: y, r: 0.47, class: "gz-ring" }), s("circle", { cx: x - 0.3, cy: y - 0.3, r: 0.2, class: "gz-tag" }),
-          s("text", { x: x - 0.3, y: y - 0.19, "text-anchor": "middle", class: "gz-number" }, i + 1)];
+        return [s("circle", { cx: x, cy: y, r: 0.47, stroke: CHALK, class: "gz-ring" }), s("circle", { cx: x - 0.3, cy: y - 0.3, r: 0.2, fill: CHALK, stroke: PEN, class: "gz-tag" }),
+          s("text", { x: x - 0.3, y: y - 0.19, "text-anchor": "middle", style: `fill: ${PEN}`, class: "gz-number" }, i + 1)];
       }));
   }
 
