@@ -120,7 +120,7 @@ class Gaze(Widget):
             )
             plots.cells(seen.priority.tolist(), seen.looks, right)
             left.set_title(self.scene, loc="left")
-            right.set_title(f"asked: {self.asked()}, {self.will:.0%}", loc="left")
+            right.set_title(f"{self.asked()} decides {self.will:.0%}", loc="left")
         return figure
 
     def summary(self) -> str:
