@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -230,8 +231,29 @@ def history(losses: Mapping[str, object], *, ylabel: str = "loss", ax: Axes | No
     return ax.figure
 
 
+def pixels(picture, size: int = 384) -> bytes:
+    """Give a picture as a PNG, each of its pixels a square of several; the same bytes for the same picture.
+
+    :param picture: shape (3, down, across), numbers from 0 to 1: red, green, blue
+    :param size: how wide the PNG is at least, in pixels
+    """
+    picture = _array("picture", picture, 3)
+    if len(picture) != 3 or picture.min() < 0 or picture.max() > 1:
+        raise ValueError(
+            f"picture must have shape (3, down, across) and numbers from 0 to 1; it has {picture.shape} "
+            f"and numbers from {picture.min():g} to {picture.max():g}"
+        )
+    times = -(-size // picture.shape[2])
+    large = np.rint(255 * picture).astype(np.uint8).repeat(times, axis=1).repeat(times, axis=2)
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, large.transpose(1, 2, 0), format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
 def objects(side: int, things: Sequence[tuple[str, str]], looks: Sequence[int] = (), ax: Axes | None = None) -> Figure:
-    """Draw coloured shapes on a dark square of cells, and rings with numbers round those that are looked at.
+    """Draw coloured shapes on a dark square of cells, and frames with numbers round those that are looked at.
+
+    Its colours are those of the picture and do not follow the theme: for a PNG, not for an SVG in a page.
 
     :param side: cells along the side of the square
     :param things: for each cell, row by row, its colour, such as ``"#cc3333"``, and its shape: ``"circle"``,

@@ -1,5 +1,6 @@
 """The figures: what they draw, that the same input gives the same bytes, and what they say about wrong input."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import matplotlib
+import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
@@ -226,6 +228,22 @@ def test_wrong_input_is_named(draw, words):
 
 
 # --- pictures of cells -----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_drawn_pixel_by_pixel():
+    picture = np.zeros((3, 2, 5))
+    picture[0, 0, 4] = 1  # red, in the upper right corner
+    drawn = matplotlib.image.imread(io.BytesIO(plots.pixels(picture, size=10)), format="png")
+    assert drawn.shape[:2] == (4, 10)
+    assert drawn[0, 9, :3].tolist() == drawn[1, 8, :3].tolist() == [1, 0, 0]
+    assert drawn[..., :3].sum() == 4
+    assert plots.pixels(picture) == plots.pixels(picture)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 3, 3)), np.full((3, 2, 2), 1.5), np.full((3, 2, 2), -0.5)])
+def test_what_is_no_picture_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"picture must have shape \(3, down, across\) and numbers from 0 to 1"):
+        plots.pixels(wrong)
 
 
 def test_objects_and_maps_have_their_first_cell_at_the_upper_left():
