@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -254,6 +255,66 @@ def document(sentences: Sequence[Sequence[str]], readings: Mapping[str, tuple], 
     return figure
 
 
+def pixels(picture, size: int = 384) -> bytes:
+    """Give a picture as a PNG, each of its pixels a square of several; the same bytes for the same picture.
+
+    :param picture: shape (3, down, across), numbers from 0 to 1: red, green, blue
+    :param size: how wide the PNG is at least, in pixels
+    """
+    picture = _array("picture", picture, 3)
+    if len(picture) != 3 or picture.min() < 0 or picture.max() > 1:
+        raise ValueError(
+            f"picture must have shape (3, down, across) and numbers from 0 to 1; it has {picture.shape} "
+            f"and numbers from {picture.min():g} to {picture.max():g}"
+        )
+    times = -(-size // picture.shape[2])
+    large = np.rint(255 * picture).astype(np.uint8).repeat(times, axis=1).repeat(times, axis=2)
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, large.transpose(1, 2, 0), format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def objects(side: int, things: Sequence[tuple[str, str]], looks: Sequence[int] = (), ax: Axes | None = None) -> Figure:
+    """Draw coloured shapes on a dark square of cells, and frames with numbers round those that are looked at.
+
+    Its colours are those of the picture and do not follow the theme: for a PNG, not for an SVG in a page.
+
+    :param side: cells along the side of the square
+    :param things: for each cell, row by row, its colour, such as ``"#cc3333"``, and its shape: ``"circle"``,
+        ``"square"`` or ``"diamond"``
+    :param looks: the cells that are looked at, in this order
+    """
+    if len(things) != side * side:
+        raise ValueError(f"things must hold one for each of {side} x {side} cells; it holds {len(things)}")
+    ax = ax or _new_axes((3.0, 3.0))
+    ax.add_patch(Rectangle((0, 0), side, side, facecolor="#333333"))
+    for place, (colour, shape) in enumerate(things):
+        row, column = divmod(place, side)
+        half = {"circle": 0.34, "square": 0.31, "diamond": 0.42}[shape]
+        corners = {"circle": 48, "square": 4, "diamond": 4}[shape]
+        turn = np.pi / 4 if shape == "square" else 0.0
+        reach = half * 2**0.5 if shape == "square" else half
+        angles = turn + 2 * np.pi * np.arange(corners) / corners
+        x, y = column + 0.5 + reach * np.cos(angles), row + 0.5 + reach * np.sin(angles)
+        ax.fill(x, y, facecolor=colour, edgecolor="#d0d0d0", linewidth=0.6)
+    _number_looks(ax, side, looks)
+    return ax.figure
+
+
+def cells(values, looks: Sequence[int] = (), ax: Axes | None = None) -> Figure:
+    """Draw a square map as shades, the largest number darkest, with numbers at the cells that are looked at.
+
+    :param values: shape (side, side), numbers of 0 or more
+    :param looks: the cells that are looked at, in this order
+    """
+    values = _array("values", values, 2)
+    ax = ax or _new_axes((3.0, 3.0))
+    shades = _quiet(values / max(values.max(), 1e-12), 1.0)
+    ax.pcolormesh(shades, cmap=WEIGHTS, vmin=0, vmax=1, edgecolors=LIGHT["rule"], linewidth=0.5)
+    _number_looks(ax, len(values), looks)
+    return ax.figure
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as SVG text: the same bytes for the same figure, on every machine with the same matplotlib."""
     buffer = io.BytesIO()
@@ -281,6 +342,19 @@ def to_svg(figure: Figure) -> str:
 
 
 # --- parts of the figures --------------------------------------------------------------------------------------------
+
+
+def _number_looks(ax, side, looks):
+    """Put a numbered tag on each cell that is looked at; the upper left corner of the square is its first cell."""
+    for number, place in enumerate(looks, 1):
+        row, column = divmod(place, side)
+        box = Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, ec=LIGHT["paper"], lw=3.2)
+        ax.add_patch(box)
+        ax.add_patch(Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, ec=LIGHT["ink"], lw=1.4))
+        tag = {"boxstyle": "circle,pad=0.15", "fc": LIGHT["paper"], "ec": LIGHT["ink"], "lw": 1.0}
+        ax.text(column + 0.22, row + 0.24, str(number), ha="center", va="center", fontsize=8.5, bbox=tag)
+    ax.set(xlim=(0, side), ylim=(side, 0), xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
 
 
 def _new_axes(size=None):

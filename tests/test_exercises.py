@@ -14,6 +14,7 @@ from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import cost as price
 from attention_src.exercises import hierarchical as h
+from attention_src.exercises import looking as eye
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import positions as p
@@ -56,9 +57,52 @@ def chunk_by_chunk(query, key, value, chunk):
     return (mixed / total)[None]
 
 
+def differences(grid, wrap=False, zeros=False):
+    """A number minus the mean around it, with its sign; the edge may meet the other edge, or zeros."""
+    height, width = len(grid), len(grid[0])
+
+    def near(r, c):
+        for i, j in [(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]:
+            if wrap or (0 <= i < height and 0 <= j < width):
+                yield grid[i % height][j % width]
+            elif zeros:
+                yield 0.0
+
+    def contrast(r, c):
+        around = list(near(r, c))
+        return grid[r][c] - sum(around) / len(around)
+
+    return [[contrast(r, c) for c in range(width)] for r in range(height)]
+
+
 LOW = -1e9  # what many programs write in place of minus infinity
 
 MISTAKES = {
+    eye.check_stands_out: [
+        (lambda grid: [[abs(x) for x in row] for row in grid], "nothing stands out"),
+        (
+            lambda grid: [[abs(x - sum(map(sum, grid)) / len(grid) / len(row)) for x in row] for row in grid],
+            "its own number",
+        ),
+        (lambda grid: [[abs(x) for x in row] for row in differences(grid, zeros=True)], "nothing stands out"),
+        (lambda grid: [[abs(x) for x in row] for row in differences(grid, wrap=True)], "at the edge"),
+        (lambda grid: [[max(0.0, x) for x in row] for row in differences(grid)], "a 0 among 1s"),
+    ],
+    eye.check_shares: [
+        (lambda scores: [score / sum(scores) for score in scores], "0.534"),
+        (lambda scores: [float(score == max(scores)) for score in scores], "0.534"),
+        (lambda scores: [math.exp(score) / sum(map(math.exp, scores)) for score in scores], "nothing overflows"),
+    ],
+    eye.check_first_looks: [
+        (lambda map_, budget: sorted(range(len(map_)), key=map_.__getitem__)[:budget], "the largest comes first"),
+        (lambda map_, budget: sorted(map_, reverse=True)[:budget], "the largest comes first"),
+        (lambda map_, budget: (eye.first_looks(map_, budget) * 2)[:budget], "no place is looked at twice"),
+        (
+            lambda map_, budget: sorted(range(len(map_)), key=lambda place: (-map_[place], -place))[:budget],
+            "of equal numbers",
+        ),
+        (lambda map_, budget: (eye.first_looks(map_, budget), map_.sort())[0], "the same afterwards"),
+    ],
     a.check_masked_softmax: [
         (lambda scores, mask: scores * mask, "3/4 and 1/4"),
         (lambda scores, mask: a.masked_softmax(scores.T, mask.T).T, "3/4 and 1/4"),
@@ -848,6 +892,9 @@ MISTAKES = {
     ],
 }
 SOLUTIONS = {
+    eye.check_stands_out: eye.stands_out,
+    eye.check_shares: eye.shares,
+    eye.check_first_looks: eye.first_looks,
     price.check_one_pass: price.one_pass,
     price.check_join: price.join,
     price.check_attend_in_chunks: price.attend_in_chunks,

@@ -1,5 +1,6 @@
 """The figures: what they draw, that the same input gives the same bytes, and what they say about wrong input."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import matplotlib
+import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
@@ -244,3 +246,40 @@ def test_wrong_input_is_named(draw, words):
     with pytest.raises((ValueError, TypeError)) as caught:
         draw()
     assert words in str(caught.value)
+
+
+# --- pictures of cells -----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_drawn_pixel_by_pixel():
+    picture = np.zeros((3, 2, 5))
+    picture[0, 0, 4] = 1  # red, in the upper right corner
+    drawn = matplotlib.image.imread(io.BytesIO(plots.pixels(picture, size=10)), format="png")
+    assert drawn.shape[:2] == (4, 10)
+    assert drawn[0, 9, :3].tolist() == drawn[1, 8, :3].tolist() == [1, 0, 0]
+    assert drawn[..., :3].sum() == 4
+    assert plots.pixels(picture) == plots.pixels(picture)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 3, 3)), np.full((3, 2, 2), 1.5), np.full((3, 2, 2), -0.5)])
+def test_what_is_no_picture_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"picture must have shape \(3, down, across\) and numbers from 0 to 1"):
+        plots.pixels(wrong)
+
+
+def test_objects_and_maps_have_their_first_cell_at_the_upper_left():
+    things = [("#cc3333", "circle"), ("#33cc33", "square"), ("#3333cc", "diamond"), ("#cccc33", "square")]
+    (axes,) = plots.objects(2, things, looks=[1]).axes
+    assert axes.get_ylim() == (2, 0)
+    centres = [polygon.get_path().get_extents().intervalx.mean() for polygon in axes.patches[1:5]]
+    assert centres == pytest.approx([0.5, 1.5, 0.5, 1.5])
+    assert [text.get_text() for text in axes.texts] == ["1"]
+    assert axes.texts[0].get_position() == (1.22, 0.24)
+    (axes,) = plots.cells([[0.0, 2.0], [1.0, 0.5]], looks=[1, 2]).axes
+    assert axes.collections[0].get_array().ravel().tolist() == [0, 1, 0.5, 0.25]
+    assert [text.get_position() for text in axes.texts] == [(1.22, 0.24), (0.22, 1.24)]
+
+
+def test_objects_must_fill_the_square():
+    with pytest.raises(ValueError, match="things must hold one for each of 2 x 2 cells; it holds 1"):
+        plots.objects(2, [("#cc3333", "circle")])

@@ -270,7 +270,7 @@ def is_notebook(docname: str) -> bool:
 
 
 def number_chapters(collector, env) -> list[str]:
-    """Number chapters by their file names, so that chapter 2 is 2 also while chapter 1 is not written.
+    """Number chapters by their file names, so that chapter 10 is 10 also while chapter 9 is not written.
 
     Stands in for ``TocTreeCollectorWithStyles.assign_section_numbers``: fills ``env.toc_secnumbers``, from which
     figures, tables and equations take their numbers, and returns the pages whose number changed.
