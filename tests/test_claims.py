@@ -74,6 +74,11 @@ IDS = [
     "simple-scores",
     "weights-are-parameters",
     "framework-free",
+    "vision-first",
+    "human-focus",
+    "nineties",
+    "limited-compute",
+    "hierarchy",
 ]
 
 
