@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .scores import ScaledDot, Score
-from .shapes import at_least_one, checked
+from .shapes import at_least_one, checked, must_be_wide
 
 
 def several_queries(
@@ -90,7 +90,7 @@ class MultiHeadAttention(nn.Module):
         A query that may look at nothing has zero weights in every head, and
         its output is the constant ``out.bias``.
         """
-        must_be_wide(query, self.width)
+        must_be_wide(self.width, query=query)
         scores = self.score(
             split_heads(self.of_query(query), self.heads),
             split_heads(self.of_key(key), self.heads),
@@ -232,15 +232,6 @@ def must_divide(heads: int, width: int) -> None:
         )
 
 
-def must_be_wide(query: Tensor, width: int) -> None:
-    """Refuse vectors of another width than the layer was built for."""
-    if query.shape[-1] != width:
-        raise ValueError(
-            f"query, key and value must be {width} wide for this layer, but are {query.shape[-1]} wide; "
-            "build it with another width, or map them first"
-        )
-
-
 def must_be_a_head(head: int, heads: int) -> None:
     """Refuse the number of a head that is not there."""
     if not 0 <= head < heads:
@@ -249,6 +240,8 @@ def must_be_a_head(head: int, heads: int) -> None:
 
 def must_be_plain(module: nn.MultiheadAttention) -> None:
     """Refuse by name what :class:`MultiHeadAttention` has no place for."""
+    if not isinstance(module, nn.MultiheadAttention):
+        raise TypeError(f"module must be an nn.MultiheadAttention, but is a {type(module).__name__}")
     if module.kdim != module.embed_dim or module.vdim != module.embed_dim:
         raise ValueError(
             f"module must have kdim and vdim equal to embed_dim, which is {module.embed_dim}, but they are "
@@ -258,5 +251,7 @@ def must_be_plain(module: nn.MultiheadAttention) -> None:
         raise ValueError("module must not have add_bias_kv=True: it adds a key and a value that no input holds")
     if module.add_zero_attn:
         raise ValueError("module must not have add_zero_attn=True: it adds a key and a value of zeros")
-    if module.dropout:
-        raise ValueError(f"module must have dropout=0, but has {module.dropout}; dropped weights are no shares")
+    if module.dropout and module.training:
+        raise ValueError(
+            f"module must have dropout=0 or be set to eval(), but has {module.dropout}; dropped weights are no shares"
+        )

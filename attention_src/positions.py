@@ -110,7 +110,9 @@ class Learned(nn.Module):
     @checked
     def forward(self, positions: Int[Tensor, " length"]) -> Float[Tensor, "length width"]:
         """Give the row of each place."""
-        must_fit(int(positions.max()) + 1, self.table.num_embeddings)
+        if len(positions):
+            must_count(positions)
+            must_fit(int(positions.max()) + 1, self.table.num_embeddings)
         return self.table(positions)
 
 
@@ -206,6 +208,14 @@ class Heads(MultiHeadAttention):
 
 class Rotary(Heads):
     """Turn queries and keys by their places; values stay as they are."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__(width, heads)
+        if width // heads % 2:
+            raise ValueError(
+                f"width / heads must be even, as numbers are taken in pairs, but is {width // heads}; "
+                f"take a width of {width + heads}, or another number of heads"
+            )
 
     def scores(self, query, key, positions):
         return self.score(rotary(query, positions), rotary(key, positions))
@@ -368,6 +378,12 @@ class PlacedNetwork(nn.Module):
         mask = causal_mask(length) if causal else None
         x, weights = self.block(self.vectors(words, positions), positions, mask)
         return self.readout(self.norm(x)), weights
+
+
+def must_count(positions: Tensor) -> None:
+    """Refuse places before the first."""
+    if positions.min() < 0:
+        raise ValueError(f"positions must be 0 or more, but the smallest is {int(positions.min())}")
 
 
 def must_be_even(width: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .attention import attend, causal_mask
 from .recurrent import Words
 from .scores import ScaledDot
-from .shapes import at_least_one, checked
+from .shapes import at_least_one, checked, must_be_wide
 
 
 class SelfAttention(nn.Module):
@@ -44,6 +44,7 @@ class SelfAttention(nn.Module):
         Float[Tensor, "*batch length length"],
     ]:
         """Give what each place reads, and the weights."""
+        must_be_wide(self.of_query.in_features, x=x)
         query, key = self.of_query(x), self.of_key(x)
         value = self.of_value(x)
         return attend(self.score(query, key), value, mask)

@@ -55,3 +55,13 @@ def at_least_one(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, but is {size}")
+
+
+def must_be_wide(width: int, **vectors: Tensor) -> None:
+    """Refuse vectors of another width than a layer was built for, by their name."""
+    for name, given in vectors.items():
+        if given.shape[-1] != width:
+            raise ValueError(
+                f"{name} must be {width} wide for this layer, but is {given.shape[-1]} wide; "
+                "build it with another width, or map it first"
+            )

@@ -216,7 +216,7 @@ class Transformer(EncoderDecoder):
         norm_first: bool = True,
     ):
         super().__init__()
-        at_least_one(width=width, layers=layers)
+        at_least_one(source_words=source_words, target_words=target_words, width=width, layers=layers)
         self.read, self.said = Words(source_words, width), Words(target_words, width)
         sizes = width, heads, inner, norm_first
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(layers))

@@ -185,12 +185,23 @@ def test_taking_over_copies():
         ({"vdim": 7}, "kdim and vdim equal to embed_dim, which is 12, but they are 12 and 7"),
         ({"add_bias_kv": True}, "add_bias_kv"),
         ({"add_zero_attn": True}, "add_zero_attn"),
-        ({"dropout": 0.1}, "dropout=0, but has 0.1"),
+        ({"dropout": 0.1}, "dropout=0 or be set to eval.., but has 0.1"),
     ],
 )
 def test_what_cannot_be_taken_over_is_named(settings, message):
     with pytest.raises(ValueError, match=message):
         MultiHeadAttention.from_torch(nn.MultiheadAttention(WIDTH, HEADS, **settings))
+
+
+def test_dropout_that_is_switched_off_does_no_harm():
+    theirs = nn.MultiheadAttention(WIDTH, HEADS, dropout=0.1, batch_first=True).eval()
+    x = torch.randn(2, 5, WIDTH)
+    assert_close(MultiHeadAttention.from_torch(theirs)(x, x, x)[0], theirs(x, x, x)[0])
+
+
+def test_another_layer_cannot_be_taken_over():
+    with pytest.raises(TypeError, match=r"module must be an nn\.MultiheadAttention, but is a Linear"):
+        MultiHeadAttention.from_torch(nn.Linear(3, 3))
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------
@@ -327,7 +338,7 @@ def test_bad_sizes_are_named():
 
 def test_bad_input_is_named():
     layer, (query, key, value) = build(), inputs(B)
-    with pytest.raises(ValueError, match="must be 12 wide for this layer, but are 7 wide"):
+    with pytest.raises(ValueError, match="query must be 12 wide for this layer, but is 7 wide"):
         layer(query[..., :7], key[..., :7], value[..., :7])
     with pytest.raises(TypeCheckError, match="parameter 'key'"):
         layer(query, key[..., :7], value)

@@ -703,3 +703,11 @@ def test_bad_input_is_named():
         rotary(draw(3, 6), torch.arange(4))
     with pytest.raises(ValueError, match="the sentence has 6 places, but there are learned numbers for 5 only"):
         Learned(5, 6)(torch.arange(6))
+    with pytest.raises(ValueError, match="positions must be 0 or more, but the smallest is -2"):
+        Learned(5, 6)(torch.tensor([1, -2]))
+    with pytest.raises(ValueError, match="width / heads must be even, as numbers are taken in pairs, but is 3"):
+        Rotary(9, 3)
+
+
+def test_no_places_have_no_rows():
+    assert Learned(5, 6)(torch.arange(0)).shape == (0, 6)

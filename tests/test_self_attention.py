@@ -174,6 +174,8 @@ def test_each_matrix_gets_a_gradient():
 def test_the_layer_refuses():
     with pytest.raises(ValueError, match="d must be at least 1, but is 0"):
         SelfAttention(7, d=0)
+    with pytest.raises(ValueError, match="x must be 7 wide for this layer, but is 6 wide"):
+        SelfAttention(7)(torch.zeros(5, 6))
     with pytest.raises(TypeCheckError, match="mask"):
         seeded(lambda: SelfAttention(7))(draw(5, 7), causal_mask(3))
 

@@ -394,6 +394,8 @@ def test_weights_are_shares():
         (lambda: Transformer(5, 5, width=7), "width must be even|heads must divide width"),
         (lambda: Transformer(5, 5, width=6, heads=4), "heads must divide width"),
         (lambda: Transformer(5, 5, layers=0), "layers must be at least 1, but is 0"),
+        (lambda: Transformer(0, 5), "source_words must be at least 1, but is 0"),
+        (lambda: Transformer(5, 0), "target_words must be at least 1, but is 0"),
         (lambda: Transformer(5, 5, inner=0), "inner must be at least 1, but is 0"),
         (lambda: smoothed_loss(torch.zeros(1, 2), torch.tensor([0]), 1.5), "smoothing must be between 0 and 1"),
         (lambda: least_loss(3, -0.1), "smoothing must be between 0 and 1, but is -0.1"),
