@@ -2,7 +2,7 @@
 
 >>> scene = both(torch.Generator().manual_seed(0), side=3)
 >>> scene.target.place, scene.target.colour, scene.target.shape, len(scene.things)
-(2, 'blue', 'diamond', 9)
+(6, 'red', 'circle', 9)
 >>> render(scene, torch.Generator().manual_seed(0)).shape
 torch.Size([3, 48, 48])
 """

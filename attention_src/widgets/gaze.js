@@ -79,7 +79,7 @@ function render({ model, el }) {
   };
   const slider = (label, most, step, set) => {
     const range = h("input", { type: "range", min: 0, max: most, step, oninput: () => set(+range.value) }), said = h("output");
-    return { range, said, node: h("label", { class: "gz-field" }, h("span", {}, label, " ", said), range) };
+    return { range, said, node: h("label", { class: "gz-field gz-slider" }, h("span", {}, label), range, said) }; // the first control is what the label names
   };
   const scene = choice("scene", "Picture", Object.keys(model.get("scenes")).map(name => [name, name]));
   const colour = choice("colour", "Colour asked for", [["", "any"], ...COLOURS.map(name => [name, name])]);
