@@ -2,18 +2,23 @@
 
 import argparse
 import dataclasses
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from .corpus import Files
+from ..training import write_whole
+from .corpus import Counts, Files, lines, raw_lines, text, text_pairs
 from .errors import BadInputError
-from .runs import begin, load
+from .measures import agreement, read_gold, report
+from .runs import SIDES, begin, load
 from .settings import LARGE, MODELS, PRECISIONS, SMALL, Settings, parameters
+from .speaking import Speaker, pharaoh
 from .training import HELD_OUT, MOST_HELD_OUT, Training, World
 
+AT_ONCE = 1000  # lines that are sorted by length and translated together
 FILES = """Sentences are read from UTF-8 text, or from such text packed by gzip, with any line ending.
 A pair with an empty side, or with more tokens on a side than --longest, is left out and counted."""
 
@@ -46,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     add_train(commands)
+    add_translate(commands)
+    add_evaluate(commands)
+    add_align(commands)
+    add_export(commands)
     return whole
 
 
@@ -185,6 +194,175 @@ def describe(training: Training) -> None:
         f"{len(training.buckets):,} batches an epoch; {training.world.size} × {training.world.device}",
         file=training.file,
     )
+
+
+# --- with what was learned --------------------------------------------------------------------------------------------
+
+
+def add_command(commands, name: str, run, text: str, more: str = "") -> argparse.ArgumentParser:
+    """A command that uses a run."""
+    description = f"{text[0].upper()}{text[1:]}. {more}"
+    found = commands.add_parser(name, help=text, description=description)
+    found.add_argument(
+        "--run", dest="folder", type=Path, required=True, metavar="FOLDER", help="a run that was trained"
+    )
+    found.set_defaults(run=run)
+    return found
+
+
+def add_pairs(command: argparse.ArgumentParser) -> None:
+    """The options that name sentence pairs."""
+    command.add_argument("--pairs", type=Path, metavar="FILE", help="source, tab, target on each line")
+    command.add_argument("--source", type=Path, metavar="FILE", help="one source sentence a line; needs --target")
+    command.add_argument("--target", type=Path, metavar="FILE", help="its translation on the same line")
+
+
+def add_beam(command: argparse.ArgumentParser) -> None:
+    """The option that chooses the search."""
+    text = "keep the N best beginnings; 1 takes the most probable word at each step (1)"
+    command.add_argument("--beam", type=at_least(1), default=1, metavar="N", help=text)
+
+
+def add_translate(commands) -> None:
+    """The options of ``translate``."""
+    text = "translate lines of text"
+    more = "There is one line of output for each line of input, in the same order; an empty line stays empty."
+    command = add_command(commands, "translate", run_translate, text, more)
+    command.add_argument("--input", type=Path, metavar="FILE", help="what to translate (standard input)")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where to write (standard output)")
+    add_beam(command)
+    text = "write which source word each word looks at, as lines of 0-0 1-2: source word, word said, counted from 0"
+    command.add_argument("--alignments", type=Path, metavar="FILE", help=text)
+
+
+def add_evaluate(commands) -> None:
+    """The options of ``evaluate``."""
+    text = "measure translations by BLEU and chrF"
+    more = "With --gold, also measure the alignments of the given pairs by the alignment error rate."
+    command = add_command(commands, "evaluate", run_evaluate, text, more)
+    add_pairs(command)
+    add_beam(command)
+    text = "alignments by people: 0-0 (sure) and 0?0 (possible), a line for each pair; or NAACL's format"
+    command.add_argument("--gold", type=Path, metavar="FILE", help=text)
+    text = "the number of the first word in FILE (0; 1 in NAACL's format)"
+    command.add_argument("--gold-from", type=int, choices=(0, 1), help=text)
+
+
+def add_align(commands) -> None:
+    """The options of ``align``."""
+    text = "say which source word each word of given translations looks at"
+    more = "There is one line of 0-0 1-2 for each pair: source word, target word, counted from 0."
+    command = add_command(commands, "align", run_align, text, more)
+    add_pairs(command)
+    command.add_argument("--output", type=Path, metavar="FILE", help="where to write (standard output)")
+
+
+def add_export(commands) -> None:
+    """The options of ``export``."""
+    text = "write the weights as the book's widgets read them"
+    more = "They are rounded to float16. Only small models can travel: train with --width 16 --hidden 24, for example."
+    command = add_command(commands, "export", run_export, text, more)
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
+
+
+def speaker(asked: argparse.Namespace) -> Speaker:
+    """The best model of the run that was named."""
+    run = load(asked.folder)
+    torch.set_num_threads(run.settings.threads)
+    return Speaker(run)
+
+
+def write(path: Path | None, lines: Iterable[str]) -> None:
+    """Write lines to a file, whole or not at all, or to standard output."""
+    content = "".join(f"{line}\n" for line in lines).encode()
+    if path is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole(path, content)
+
+
+def warner(text: str, first: int = 1) -> Callable[[int], None]:
+    """Say that a line is too long."""
+    return lambda place: print(f"translate: line {first + place} {text}", file=sys.stderr)
+
+
+def run_translate(asked: argparse.Namespace) -> None:
+    """``translate``: line by line, a thousand at a time."""
+    who = speaker(asked)
+    if asked.alignments:
+        who.looks_back()
+    texts = all_lines(asked.input)
+    said, links = [], []
+    for start in range(0, len(texts), AT_ONCE):
+        warn = warner(f"is longer than {who.run.settings.longest} tokens; only its beginning is translated", start + 1)
+        found = who.translate(texts[start : start + AT_ONCE], asked.beam, warn)
+        if asked.output is None:
+            write(None, [one.text for one in found])
+        said += [one.text for one in found]
+        links += [pharaoh(one.links) for one in found]
+    if asked.output is not None:
+        write(asked.output, said)
+    if asked.alignments:
+        write(asked.alignments, links)
+
+
+def all_lines(path: Path | None) -> list[str]:
+    """All lines of a file or of standard input, or the error of the first bad one."""
+    if path is None:
+        found = [text("standard input", *one) for one in enumerate(raw_lines(sys.stdin.buffer), start=1)]
+    else:
+        found = [line for _, line in lines(path)]
+    for line in found:
+        if isinstance(line, BadInputError):
+            raise line
+    return found
+
+
+def given_pairs(asked: argparse.Namespace) -> list[tuple[str, str]]:
+    """All sentence pairs of the files that were named."""
+    files = Files(asked.pairs, asked.source, asked.target).check()
+    return list(text_pairs(files, False, Counts(), hint=""))
+
+
+def run_evaluate(asked: argparse.Namespace) -> None:
+    """``evaluate``: translate the sources, and compare."""
+    who, pairs = speaker(asked), given_pairs(asked)
+    sources, wanted = map(list, zip(*pairs, strict=True))
+    gold = None
+    if asked.gold:
+        who.looks_back()
+        gold = read_gold(asked.gold, [tuple(len(line.split()) for line in pair) for pair in pairs], asked.gold_from)
+    longest = who.run.settings.longest
+    warn = warner(f"is longer than {longest} tokens; only its beginning is translated")
+    print(report(sources, [one.text for one in who.translate(sources, asked.beam, warn)], wanted))
+    if gold:
+        links = [one.links for one in who.align(pairs, warner(f"is longer than {longest} tokens; it has no links"))]
+        found = agreement(links, gold)
+        precision = f"precision {100 * found.precision:.1f} %, recall {100 * found.recall:.1f} %"
+        print(f"AER\t{100 * found.error:.1f} %\t{precision}")
+
+
+def run_align(asked: argparse.Namespace) -> None:
+    """``align``: one line of links for each pair."""
+    who = speaker(asked)
+    pairs = given_pairs(asked)
+    warn = warner(f"is longer than {who.run.settings.longest} tokens; it has no links")
+    write(asked.output, [pharaoh(one.links) for one in who.align(pairs, warn)])
+
+
+def run_export(asked: argparse.Namespace) -> None:
+    """``export``: weights and words in one JSON file."""
+    from ..widgets.base import pack  # not needed by the other commands, and slow to import
+
+    who = speaker(asked)
+    try:
+        weights = pack({name: tensor.cpu() for name, tensor in who.model.state_dict().items()})
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    words = {f"{side}_words": list(known.words) for side, known in zip(SIDES, who.run.vocabularies, strict=True)}
+    told = {"kind": type(who.model).__name__, **words, "weights": weights}
+    write_whole(asked.out, json.dumps(told, ensure_ascii=False).encode())
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def text(path: Path | str, number: int, raw: bytes) -> str | BadInputError:
         return BadInputError(f"{path} line {number}: it is not UTF-8 (byte {error.start + 1}); save the file as UTF-8")
 
 
-def text_pairs(files: Files, skip_bad: bool, counts: Counts) -> Iterator[tuple[str, str]]:
+def text_pairs(files: Files, skip_bad: bool, counts: Counts, hint: str = LEAVE_OUT) -> Iterator[tuple[str, str]]:
     """Give the two texts of each line; stop at a bad line, or count it and go on."""
     for found in one_file(files.pairs) if files.pairs else two_files(files.source, files.target):
         counts.known += 1
@@ -119,9 +119,9 @@ def text_pairs(files: Files, skip_bad: bool, counts: Counts) -> Iterator[tuple[s
         elif skip_bad:
             counts.bad += 1
         else:
-            raise BadInputError(f"{found}{LEAVE_OUT}")
+            raise BadInputError(f"{found}{hint}")
     if not counts.known:
-        raise BadInputError(f"{files.pairs or files.source} is empty: there is nothing to learn from")
+        raise BadInputError(f"{files.pairs or files.source} is empty: it needs sentence pairs")
 
 
 def one_file(path: Path) -> Iterator[tuple[str, str] | BadInputError]:
