@@ -305,3 +305,14 @@ def test_everything_is_made_where_the_model_is(runs, model, monkeypatch):
             memory, state = speaker.model.encode(batch.source, batch.source_mask)
             greedy(speaker.model.step, state, memory, Marks(BEGIN, END), 3)
             beam(speaker.model.step, state, memory, Marks(BEGIN, END), 3, 2)
+
+
+def test_the_page_is_written_with_the_translations(good, tmp_path, capsys):
+    source, out = tmp_path / "in", tmp_path / "page.html"
+    source.write_text("s1 s2.\n\ns4 </script>\n")
+    assert main(["translate", "--run", str(good), "--input", str(source), "--html", str(out)]) == 0
+    html = out.read_text("utf-8")
+    assert html.count("</script>") == 3
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert '"t1"' in html
+    assert capsys.readouterr().out.count("\n") == 3

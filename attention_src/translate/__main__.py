@@ -233,6 +233,8 @@ def add_translate(commands) -> None:
     add_beam(command)
     text = "write which source word each word looks at, as lines of 0-0 1-2: source word, word said, counted from 0"
     command.add_argument("--alignments", type=Path, metavar="FILE", help=text)
+    text = "write a page that shows every sentence with its weights, to be opened in a browser; it needs no other file"
+    command.add_argument("--html", type=Path, metavar="FILE", help=text)
 
 
 def add_evaluate(commands) -> None:
@@ -290,21 +292,23 @@ def warner(text: str, first: int = 1) -> Callable[[int], None]:
 def run_translate(asked: argparse.Namespace) -> None:
     """``translate``: line by line, a thousand at a time."""
     who = speaker(asked)
-    if asked.alignments:
+    if asked.alignments or asked.html:
         who.looks_back()
-    texts = all_lines(asked.input)
-    said, links = [], []
+    texts, said = all_lines(asked.input), []
     for start in range(0, len(texts), AT_ONCE):
         warn = warner(f"is longer than {who.run.settings.longest} tokens; only its beginning is translated", start + 1)
         found = who.translate(texts[start : start + AT_ONCE], asked.beam, warn)
         if asked.output is None:
             write(None, [one.text for one in found])
-        said += [one.text for one in found]
-        links += [pharaoh(one.links) for one in found]
+        said += found if asked.html else [one._replace(weights=None) for one in found]
     if asked.output is not None:
-        write(asked.output, said)
+        write(asked.output, [one.text for one in said])
     if asked.alignments:
-        write(asked.alignments, links)
+        write(asked.alignments, [pharaoh(one.links) for one in said])
+    if asked.html:
+        from .pages import page  # widgets are slow to import
+
+        write_whole(asked.html, page(texts, said).encode())
 
 
 def all_lines(path: Path | None) -> list[str]:
