@@ -20,7 +20,7 @@ def address(tmp_path_factory):
     said = [
         Spoken("le chat", ["the", "small", "cat"], ["le", "chat"], WEIGHTS, {(0, 0), (2, 1)}),
         EMPTY,
-        Spoken(NASTY, NASTY.split(), ["mot"], torch.full((1, 5), 0.2), set()),
+        Spoken(NASTY, NASTY.split(), ["mot"], torch.full((1, 4), 0.25), set()),
     ]
     (folder / "page.html").write_text(page(["the small cat", "", NASTY], said), "utf-8")
     with serve(folder) as base:

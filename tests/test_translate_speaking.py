@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from attention_src import transformer
 from attention_src.data.batches import pad
 from attention_src.data.vocabulary import BEGIN, END, PAD, UNKNOWN
-from attention_src.decoding import Marks, beam, greedy
+from attention_src.decoding import Marks, beam
 from attention_src.recurrent import follow
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import batch_of
@@ -23,7 +23,7 @@ from attention_src.translate.losses import SumOfLosses
 from attention_src.translate.measures import agreement, read_gold, report
 from attention_src.translate.runs import load
 from attention_src.translate.settings import MODELS
-from attention_src.translate.speaking import Speaker, batches, looks
+from attention_src.translate.speaking import Speaker, batches, looks, most_probable
 from attention_src.widgets.base import unpack
 
 SENTENCES = ["s1 s2 s3.", "", "s4", "s5 s6 s7 s0 s1 s2", "  ", "s3 s3", "unseen"]
@@ -303,7 +303,7 @@ def test_everything_is_made_where_the_model_is(runs, model, monkeypatch):
         SumOfLosses(speaker.model)(batch).backward()
         with torch.no_grad():
             memory, state = speaker.model.encode(batch.source, batch.source_mask)
-            greedy(speaker.model.step, state, memory, Marks(BEGIN, END), 3)
+            most_probable(speaker.model, state, memory, 3)
             beam(speaker.model.step, state, memory, Marks(BEGIN, END), 3, 2)
 
 

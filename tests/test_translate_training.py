@@ -24,7 +24,7 @@ from attention_src.data.vocabulary import Vocabulary
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import Buckets, batch_of
 from attention_src.translate.corpus import Corpus, Side
-from attention_src.translate.losses import SumOfLosses, real_logits
+from attention_src.translate.losses import SummedLoss, SumOfLosses
 from attention_src.translate.runs import load, read_tensors
 from attention_src.translate.settings import LARGE, MODELS, SMALL, Settings
 from attention_src.translate.training import Training, World, duration
@@ -79,7 +79,6 @@ def test_the_loss_is_the_models_own_on_real_words_only(model):
     batch = batch_of(corpus, np.arange(3), CPU)
     translator = small(model).build(9, 9).double()
     plain = translator(batch.source, batch.source_mask, batch.given)[batch.target_mask]
-    assert_close(real_logits(translator, batch), plain, rtol=1e-9, atol=1e-9)
     found = []
     for loss in (
         SumOfLosses(translator)(batch),
@@ -89,6 +88,29 @@ def test_the_loss_is_the_models_own_on_real_words_only(model):
         loss.backward()
         found.append([loss.detach(), *(one.grad.clone() for one in translator.parameters())])
     assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+def test_a_loss_in_portions_is_cross_entropy(monkeypatch):
+    monkeypatch.setattr("attention_src.translate.losses.PORTION", 3)
+    said, weight, bias = (
+        torch.randn(*sizes, dtype=torch.float64, requires_grad=True) for sizes in ((7, 2), (5, 2), (5,))
+    )
+    wanted = torch.tensor([0, 4, 4, 1, 2, 3, 0])
+    assert torch.autograd.gradcheck(lambda *learned: SummedLoss.apply(*learned, wanted), (said, weight, bias))
+    plain = torch.nn.functional.cross_entropy(said @ weight.T + bias, wanted, reduction="sum")
+    assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
+    with torch.no_grad():
+        assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_half_precision_gives_about_the_same_loss(model):
+    corpus = sides([(3, 5), (2, 7), (5, 1)])
+    batch, loss = batch_of(corpus, np.arange(3), CPU), SumOfLosses(small(model).build(9, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = loss(batch)
+    rough.backward()
+    assert_close(rough, loss(batch), rtol=0.02, atol=0)
 
 
 def test_a_batch_is_the_books():

@@ -1,7 +1,7 @@
 """Translate and align with what a run has learned."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..alignment import Links, hardest
 from ..data.batches import pad
 from ..data.vocabulary import BEGIN, END, MARKS, UNKNOWN
-from ..decoding import Marks, beam
+from ..decoding import Decoded, Marks, beam
 from ..recurrent import EncoderDecoder, follow
 from ..transformer import Transformer
 from .corpus import numbers_of
@@ -73,7 +73,10 @@ class Speaker:
             source, mask = pad([self.encode(0, one) for one in rows])
             memory, state = self.model.encode(source.to(self.device), mask.to(self.device))
             longest = 2 * source.shape[1] + 10
-            found = beam(self.model.step, state, memory, Marks(BEGIN, END), longest, width)
+            if width == 1:
+                found = most_probable(self.model, state, memory, longest)
+            else:
+                found = beam(self.model.step, state, memory, Marks(BEGIN, END), longest, width)
             for place, row, one in zip(places, rows, found, strict=True):
                 said[place] = self.spoken(row, one.tokens, one.weights)
         return said
@@ -127,6 +130,26 @@ class Speaker:
         of_source, of_target = self.run.cutters[0].words(source), self.run.cutters[1].words(target)
         links = {(of_source[i], of_target[j]) for i, j in hardest(weights)}
         return {(i, j) for i, j in links if j < words}
+
+
+def most_probable(model: EncoderDecoder, state: Any, memory: Any, longest: int) -> list[Decoded]:
+    """Say the most probable word at each step, as :func:`~attention_src.decoding.greedy` does, which also keeps p."""
+    batch, device = len(memory.mask), memory.mask.device
+    token, done = torch.full((batch,), BEGIN, device=device), torch.zeros(batch, dtype=torch.bool, device=device)
+    tokens, weights = [], []
+    while len(tokens) < longest and not bool(done.all()):
+        said = model.step(token, state, memory)
+        token, state = said.logits.argmax(dim=1), said.state
+        tokens.append(token)
+        weights.append(said.weights)
+        done = done | (token == END)
+    rows = torch.stack(tokens, dim=1).tolist()
+    looked = [None] * batch if weights[0] is None else torch.stack(weights, dim=1)
+    ends = [row.index(END) if END in row else len(row) for row in rows]
+    return [
+        Decoded(row[:end], float("nan"), None if table is None else table[:end])
+        for row, end, table in zip(rows, ends, looked, strict=True)
+    ]
 
 
 def looks(model: EncoderDecoder, source: Tensor, mask: Tensor, given: Tensor) -> Tensor:
