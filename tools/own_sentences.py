@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,12 +18,13 @@ FOLDER = ROOT / "book" / "own_sentences"
 TOOL = "python -m attention_src.translate"
 NEW = ("The red house is not cold.", "", "I did not find the cat.")
 COMMANDS = {
-    "train": f"{TOOL} train --pairs pairs.tsv --out runs/fr --epochs 14",
+    "train": f"{TOOL} train \\\n    --pairs pairs.tsv --out runs/fr --epochs 14",
     "translate": f"{TOOL} translate --run runs/fr --beam 5 < new.en",
-    "align": f"{TOOL} align --run runs/fr --source test.en --target test.fr | head -n 3",
-    "evaluate": f"{TOOL} evaluate --run runs/fr --source test.en --target test.fr --gold test.links",
+    "align": f"{TOOL} align --run runs/fr \\\n    --source test.en --target test.fr | head -n 3",
+    "evaluate": f"{TOOL} evaluate --run runs/fr \\\n    --source test.en --target test.fr --gold test.links",
     "refused": f"{TOOL} train --pairs broken.tsv --out runs/broken",
 }
+COLUMNS = 78  # of a page
 
 
 def line(words: Sequence[str]) -> str:
@@ -74,7 +76,7 @@ def main() -> int:
 
 
 def shown(command: str, folder: str, environment: dict[str, str]) -> str:
-    """A command and what it prints, in folds of a width that a page can show."""
+    """A command and what it prints, long lines folded."""
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -83,9 +85,17 @@ def shown(command: str, folder: str, environment: dict[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    printed = done.stdout.replace(f"{folder}/", "")
+    lines = done.stdout.replace(f"{folder}/", "").expandtabs(14).splitlines()
+    printed = "".join(fold(one) + "\n" for one in lines)
     code = f"[exit code {done.returncode}]\n" if done.returncode else ""
     return f"$ {command}\n{printed}{code}"
+
+
+def fold(text: str) -> str:
+    """A line that a page can show without cutting it."""
+    if len(text) <= COLUMNS:
+        return text
+    return "\n".join(textwrap.wrap(text, COLUMNS, subsequent_indent="    ", break_on_hyphens=False))
 
 
 if __name__ == "__main__":

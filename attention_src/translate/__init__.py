@@ -5,5 +5,6 @@
 3. :mod:`~attention_src.translate.runs` keeps in one folder what a run was made with and what it learned;
 4. :mod:`~attention_src.translate.training` trains one of the book's models on them;
 5. :mod:`~attention_src.translate.speaking` translates and aligns with what it learned;
-6. :mod:`~attention_src.translate.measures` compares that with what people wrote.
+6. :mod:`~attention_src.translate.measures` compares that with what people wrote;
+7. :mod:`~attention_src.translate.pages` shows it in a page of its own.
 """

@@ -86,7 +86,7 @@ def opened(path: Path):
 
 
 def raw_lines(file) -> Iterator[bytes]:
-    r"""Cut bytes at \n, \r\n and \r; the last line needs no end."""
+    r"""Cut bytes at ``\n``, ``\r\n`` and ``\r``; the last line needs no end."""
     rest = b""
     while block := file.read(1 << 20):
         block = rest + block

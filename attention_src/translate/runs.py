@@ -1,13 +1,11 @@
 """The folder of a run: its settings, its vocabularies, what it has learned.
 
-========================  ============================================================================
-``settings.json``         every choice, and which corpus they belong to; written last, so a folder that has it is whole
-``vocabulary.json``       the words of both languages in the order of their numbers
-``*.pieces``              sentencepiece's models, where words are cut into pieces
-``last.safetensors``      the weights and the optimiser's state, from which training goes on
-``best.safetensors``      the weights with the lowest loss on the held-out pairs
-``history.csv``, ``.png`` the losses of every epoch
-========================  ============================================================================
+- ``settings.json``: every choice, and which corpus they belong to; written last, so a folder that has it is whole
+- ``vocabulary.json``: the words of both languages in the order of their numbers
+- ``source.pieces``, ``target.pieces``: sentencepiece's models, where words are cut into pieces
+- ``last.safetensors``: the weights and the optimiser's state, from which training goes on
+- ``best.safetensors``: the weights with the lowest loss on the held-out pairs
+- ``history.csv``, ``history.png``: the losses of every epoch
 """
 
 import dataclasses
