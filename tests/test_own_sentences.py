@@ -1,11 +1,13 @@
 """The page "Your own sentences" shows commands that exist, and a corpus whose true links fit its lines."""
 
+import importlib
 import re
 import shlex
+import tomllib
 
 import pytest
 
-from attention_src.translate.__main__ import parser
+from attention_src.translate.__main__ import main, parser
 from attention_src.translate.measures import read_gold
 from tools.own_sentences import COLUMNS, COMMANDS, FOLDER, fold, line, make_files, word_of
 
@@ -43,3 +45,9 @@ def test_links_of_the_grammar_become_links_between_words(tmp_path):
     sizes = [tuple(len(one.split()) for one in pair) for pair in zip(*sides, strict=True)]
     assert len(read_gold(tmp_path / "test.links", sizes).sure) == len(sizes) == 100
     assert not set(sides[0]) & {row.split("\t")[0] for row in (tmp_path / "pairs.tsv").read_text("utf-8").splitlines()}
+
+
+def test_the_short_name_is_the_tool():
+    told = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text("utf-8"))
+    module, name = told["project"]["scripts"]["weigh-translate"].split(":")
+    assert getattr(importlib.import_module(module), name) is main

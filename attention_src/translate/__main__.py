@@ -18,6 +18,7 @@ from .settings import LARGE, MODELS, PRECISIONS, SMALL, Settings, parameters
 from .speaking import Speaker, pharaoh
 from .training import HELD_OUT, MOST_HELD_OUT, Training, World
 
+PROGRAM = "python -m attention_src.translate"  # also installed as weigh-translate
 AT_ONCE = 1000  # lines that are sorted by length and translated together
 FILES = """Sentences are read from UTF-8 text, or from such text packed by gzip, with any line ending.
 A pair with an empty side, or with more tokens on a side than --longest, is left out and counted."""
@@ -46,9 +47,7 @@ def refuse(message: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the command line may say."""
-    whole = argparse.ArgumentParser(
-        prog="python -m attention_src.translate", description="The book's translators on sentences of your own."
-    )
+    whole = argparse.ArgumentParser(prog=PROGRAM, description="The book's translators on sentences of your own.")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     add_train(commands)
     add_translate(commands)
