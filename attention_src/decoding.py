@@ -33,9 +33,9 @@ def pick(tree: Any, rows: Tensor) -> Any:
     return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
-def count_rows(tree: Any) -> int:
-    """The batch size of the first tensor in a nest of tuples."""
-    return len(tree) if isinstance(tree, Tensor) else count_rows(tree[0])
+def first_tensor(tree: Any) -> Tensor:
+    """The first tensor in a nest of tuples: it has a row for each sentence, and lies where the others do."""
+    return tree if isinstance(tree, Tensor) else first_tensor(tree[0])
 
 
 @torch.no_grad()
@@ -59,14 +59,14 @@ def beam(
         raise ValueError(f"longest must be at least 1, but is {longest}")
     if width < 1:
         raise ValueError(f"width must be at least 1, but is {width}")
-    batch = count_rows(state)
-    rows = torch.arange(batch).repeat_interleave(width)
+    batch, device = len(first_tensor(state)), first_tensor(state).device
+    rows = torch.arange(batch, device=device).repeat_interleave(width)
     state, memory = pick(state, rows), pick(memory, rows)
-    token = torch.full((batch * width,), marks.begin)
+    token = torch.full((batch * width,), marks.begin, device=device)
     # All hypotheses of a sentence begin alike, so only the first may have children at the first step.
-    total = torch.tensor([0.0] + [float("-inf")] * (width - 1)).repeat(batch)
-    done = torch.zeros(batch * width, dtype=torch.bool)
-    length = torch.zeros(batch * width)
+    total = torch.tensor([0.0] + [float("-inf")] * (width - 1), device=device).repeat(batch)
+    done = torch.zeros(batch * width, dtype=torch.bool, device=device)
+    length = torch.zeros(batch * width, device=device)
     trail: list[tuple[Tensor, Tensor, Tensor | None]] = []  # of every step: parent, token, the parents' weights
     for _ in range(longest):
         said = step(token, state, memory)
@@ -78,7 +78,7 @@ def beam(
         if done.all():
             break
     score = (total / length**length_power).view(batch, width)
-    best = score.argmax(dim=1) + torch.arange(batch) * width
+    best = score.argmax(dim=1) + torch.arange(batch, device=device) * width
     tokens, looks = _trace(trail, best)
     looks = [None] * batch if looks is None else looks
     found = zip(tokens.tolist(), total[best].tolist(), looks, strict=True)
@@ -95,7 +95,7 @@ def _extend(logits: Tensor, total: Tensor, done: Tensor, width: int, end: int) -
     frozen[:, end] = 0.0  # a finished sentence has one continuation, itself
     candidates = (total.to(gain)[:, None] + torch.where(done[:, None], frozen, gain)).view(-1, width * words)
     total, place = candidates.topk(width, dim=1)
-    parent = place // words + torch.arange(len(place))[:, None] * width
+    parent = place // words + torch.arange(len(place), device=place.device)[:, None] * width
     return parent.flatten(), (place % words).flatten(), total.flatten()
 
 

@@ -290,7 +290,7 @@ class Transformer(EncoderDecoder):
         old = 0 if state[0] is None else state[0].key.shape[2]
         back = None  # one new word may look at all
         if new > 1:
-            back = causal_mask(old + new)[None, old:]
+            back = causal_mask(old + new)[None, old:].to(mask.device)
         x, kept, looks = self.place(self.said(given), old), [], []
         layers = zip(self.decoder, state, memory.kept, strict=True)
         for layer, before, read in layers:

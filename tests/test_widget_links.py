@@ -49,6 +49,14 @@ def test_the_case_by_hand():
     assert "weights of at least 0.40: 5 links are said, 4 of them true" in repr(made)
 
 
+def test_a_map_without_true_links_says_so():
+    made = AlignmentLinks([{**HAND, "gold": None}])
+    assert made.state()["maps"][0]["gold"] is None
+    assert len(made.seen.links) == 4
+    assert made.summary().endswith("each row: 4 links are said; what is true is not known")
+    made.still()
+
+
 def test_links_are_added_removed_and_shifted():
     made = AlignmentLinks([HAND])
     made.toggled = [[3, 3], [2, 3], [9, 9]]  # outside: no link

@@ -38,6 +38,7 @@ export function tidy({ maps, chosen, reading, least, shift, toggled }) {
   };
 }
 
+const judged = (is, right, known) => (!known ? (is ? "; said" : "") : is ? (right ? "; said and true" : "; said and not true") : right ? "; true and not said" : "");
 const percent = x => `${Math.round(100 * x)} %`;
 const NAMES = ["chosen", "reading", "least", "shift", "toggled"];
 
@@ -56,12 +57,12 @@ function render({ model, el }) {
   const barField = labelled("Large enough: at least ", bar), barValue = h("output", {});
   barField.append(barValue);
   const undo = h("button", { type: "button", onclick: () => put({ toggled: [] }) }, "Undo my changes");
-  const result = h("p", { class: "ln-result" }), table = h("table", { class: "ln-map" });
+  const result = h("p", { class: "ln-result" }), legend = h("span", {}), table = h("table", { class: "ln-map" });
   frame(el, "A map of weights, read as links");
   el.append(
     h("div", { class: "ln-controls" }, labelled("Map ", which), labelled("Link ", how), barField, labelled("A row speaks for ", speaks)),
     result, h("div", { class: "ln-scroll" }, table),
-    h("p", { class: "ln-legend" }, "● said and true, ✕ said and not true, an empty frame: true and not said. Choose a cell to add a link or to remove it. ", undo));
+    h("p", { class: "ln-legend" }, legend, "Choose a cell to add a link or to remove it. ", undo));
   const say = speaker(el);
   let drawn = -1, cells = [], columns = 0, settle;
 
@@ -81,7 +82,7 @@ function render({ model, el }) {
   }
 
   function show() {
-    const now = state(), map = maps[now.chosen], links = said(map, now), truth = new Set(map.gold.map(key)), seen = count(links, map.gold);
+    const now = state(), map = maps[now.chosen], links = said(map, now), gold = map.gold ?? [], truth = new Set(gold.map(key)), seen = count(links, gold);
     if (drawn !== now.chosen) { lay(map, truth); drawn = now.chosen; }
     [which.value, how.value, speaks.value, bar.value] = [now.chosen, now.reading, now.shift, now.least];
     barValue.textContent = now.least.toFixed(2);
@@ -90,10 +91,15 @@ function render({ model, el }) {
     const spoken = new Set(links.map(key));
     cells.forEach((row, j) => row.forEach((cell, i) => {
       const is = spoken.has(key([i, j])), right = truth.has(key([i, j]));
-      cell.textContent = is ? (right ? "●" : "✕") : "";
+      cell.textContent = is ? (right || !map.gold ? "●" : "✕") : "";
       cell.setAttribute("aria-pressed", String(is));
-      cell.setAttribute("aria-label", `${map.target[j]}, ${map.source[i]}: weight ${map.weights[j][i].toFixed(2)}${is ? (right ? "; said and true" : "; said and not true") : right ? "; true and not said" : ""}`);
+      cell.setAttribute("aria-label", `${map.target[j]}, ${map.source[i]}: weight ${map.weights[j][i].toFixed(2)}${judged(is, right, map.gold)}`);
     }));
+    legend.textContent = map.gold ? "● said and true, ✕ said and not true, an empty frame: true and not said. " : "● said; what is true is not known. ";
+    if (!map.gold) {
+      result.textContent = `${links.length} links are said.`;
+      return say(result.textContent);
+    }
     const numbers = `Precision ${percent(seen.precision)}, recall ${percent(seen.recall)}, alignment error ${percent(seen.error)}.`;
     result.replaceChildren(`${links.length} links are said, ${seen.right} of them true; ${map.gold.length} are true. `, h("strong", {}, numbers));
     say(`${links.length} said, ${seen.right} true. ${numbers}`);

@@ -33,7 +33,7 @@ class AlignmentLinks(Widget):
     reader has added or removed) are what moves; set one in Python and the picture moves.
 
     :param maps: each with ``title``, ``source`` and ``target`` (words), ``weights`` (a row for each target word) and
-        ``gold`` (true links, source place first)
+        ``gold`` (true links, source place first; None where nobody knows them)
     """
 
     maps = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -52,7 +52,7 @@ class AlignmentLinks(Widget):
             size = (len(one["target"]), len(one["source"]))
             if tuple(weights.shape) != size:
                 raise ValueError(f"maps[{number}] must have weights of shape {size}, but has {tuple(weights.shape)}")
-            for i, j in one["gold"]:
+            for i, j in one["gold"] or ():
                 if not (0 <= i < size[1] and 0 <= j < size[0]):
                     raise ValueError(f"maps[{number}] has the true link {(i, j)}, which lies outside the sentences")
             tidy.append(
@@ -61,7 +61,7 @@ class AlignmentLinks(Widget):
                     "source": list(one["source"]),
                     "target": list(one["target"]),
                     "weights": [[round(float(x), 4) for x in row] for row in weights],
-                    "gold": sorted([i, j] for i, j in one["gold"]),
+                    "gold": None if one["gold"] is None else sorted([i, j] for i, j in one["gold"]),
                 }
             )
         super().__init__(maps=tidy)
@@ -88,7 +88,7 @@ class AlignmentLinks(Widget):
     def seen(self) -> Seen:
         """The links that are said, and how well they agree with the true ones."""
         one = self.maps[self.chosen]
-        weights, gold = torch.tensor(one["weights"], dtype=torch.float64), {tuple(link) for link in one["gold"]}
+        weights, gold = torch.tensor(one["weights"], dtype=torch.float64), {tuple(link) for link in one["gold"] or ()}
         links = hardest(weights) if self.reading == "largest" else heavier(weights, self.least)
         steps, words = weights.shape
         links = later(links, self.shift, steps)
@@ -99,13 +99,16 @@ class AlignmentLinks(Widget):
     def still(self):
         """Draw the map with its true links."""
         one = self.maps[self.chosen]
-        return plots.heatmap(one["weights"], one["target"], one["source"], gold={(j, i) for i, j in one["gold"]})
+        return plots.heatmap(one["weights"], one["target"], one["source"], gold={(j, i) for i, j in one["gold"] or ()})
 
     def summary(self) -> str:
         """Say how many links there are and how many are true."""
         one, seen = self.maps[self.chosen], self.seen
         way = "the largest weight of each row" if self.reading == "largest" else f"weights of at least {self.least:.2f}"
+        said = f"A map of weights, {one['title']}, read by {way}: {len(seen.links)} links are said"
+        if one["gold"] is None:
+            return f"{said}; what is true is not known"
         return (
-            f"A map of weights, {one['title']}, read by {way}: {len(seen.links)} links are said, {seen.right} of them "
+            f"{said}, {seen.right} of them "
             f"true, of {len(one['gold'])} true links; alignment error {100 * seen.error:.0f} %"
         )

@@ -1,0 +1,178 @@
+"""Translate and align with what a run has learned."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..alignment import Links, hardest
+from ..data.batches import pad
+from ..data.vocabulary import BEGIN, END, MARKS, UNKNOWN
+from ..decoding import Decoded, Marks, beam
+from ..recurrent import EncoderDecoder, follow
+from ..transformer import Transformer
+from .corpus import numbers_of
+from .errors import BadInputError
+from .runs import Run, learned
+
+TOKENS = 4000  # of a batch of translation, padding counted, every hypothesis of a beam too
+
+
+class Spoken(NamedTuple):
+    """One sentence and what was said for it, or the translation that was given."""
+
+    text: str  # the translation
+    source: list[str]  # tokens
+    target: list[str]  # tokens
+    weights: Tensor | None  # a row for each token of the target, a column for each of the source
+    links: Links  # between words: (place in the source line, place in the translation)
+
+
+EMPTY = Spoken("", [], [], None, set())
+
+
+class Speaker:
+    """A run's best model, ready to be used."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = learned(run).to(self.device)
+        self.numbers = [numbers_of(vocabulary) for vocabulary in run.vocabularies]
+
+    def cut(self, side: int, line: str) -> list[str]:
+        """The tokens of a line."""
+        return self.run.cutters[side].cut(line)
+
+    def encode(self, side: int, tokens: Sequence[str]) -> list[int]:
+        """The numbers of tokens."""
+        return [self.numbers[side].get(token, UNKNOWN) for token in tokens]
+
+    def looks_back(self) -> None:
+        """Refuse a model without attention where weights are asked for."""
+        if self.run.settings.model == "bottleneck":
+            raise BadInputError(f"{self.run.folder} holds a bottleneck, which has no attention and thus no alignments")
+
+    @torch.no_grad()
+    def translate(self, lines: Sequence[str], width: int, too_long: Callable[[int], None]) -> list[Spoken]:
+        """Translate lines in the order in which they came.
+
+        :param width: of the beam; 1 says the most probable word at each step
+        :param too_long: told the place of each line of which only the beginning is translated
+        """
+        tokens, most = [self.cut(0, line) for line in lines], self.run.settings.longest
+        for place, one in enumerate(tokens):
+            if len(one) > most:
+                too_long(place)
+        tokens = [one[:most] for one in tokens]
+        said = [EMPTY] * len(lines)
+        for places in batches([len(one) for one in tokens], TOKENS // width):
+            rows = [tokens[place] for place in places]
+            source, mask = pad([self.encode(0, one) for one in rows])
+            memory, state = self.model.encode(source.to(self.device), mask.to(self.device))
+            longest = 2 * source.shape[1] + 10
+            if width == 1:
+                found = most_probable(self.model, state, memory, longest)
+            else:
+                found = beam(self.model.step, state, memory, Marks(BEGIN, END), longest, width)
+            for place, row, one in zip(places, rows, found, strict=True):
+                said[place] = self.spoken(row, one.tokens, one.weights)
+        return said
+
+    def spoken(self, source: list[str], numbers: list[int], weights: Tensor | None) -> Spoken:
+        """Make a line of what the decoder said; an unknown word is the source word that most was looked at."""
+        if weights is not None:
+            weights = weights[: len(numbers), : len(source)].cpu()
+        vocabulary, target, kept = self.run.vocabularies[1], [], []
+        for place, number in enumerate(numbers):
+            if number == UNKNOWN and weights is not None:
+                target.append(source[int(weights[place].argmax())])
+            elif number >= len(MARKS) or number == UNKNOWN:
+                target.append(vocabulary.words[number])
+            else:
+                continue  # a mark inside a sentence says nothing
+            kept.append(place)
+        text = self.run.cutters[1].join(target)
+        weights = None if weights is None else weights[kept]
+        return Spoken(text, source, target, weights, self.links(weights, source, target, len(text.split())))
+
+    @torch.no_grad()
+    def align(self, pairs: Sequence[tuple[str, str]], too_long: Callable[[int], None]) -> list[Spoken]:
+        """Read given translations; the weights tell which source words each of their words looks at.
+
+        Nothing is said for a pair with an empty side, nor for one that is too long.
+        """
+        self.looks_back()
+        tokens = [[self.cut(side, line) for side, line in enumerate(pair)] for pair in pairs]
+        said, lengths = [EMPTY] * len(pairs), []
+        for place, (source, target) in enumerate(tokens):
+            fits = max(len(source), len(target)) <= self.run.settings.longest
+            lengths.append(max(len(source), len(target)) if source and target and fits else 0)
+            if not fits:
+                too_long(place)
+        for places in batches(lengths, TOKENS):
+            source, mask = pad([self.encode(0, tokens[place][0]) for place in places])
+            given, _ = pad([[BEGIN, *self.encode(1, tokens[place][1])] for place in places])
+            weights = looks(self.model, *(part.to(self.device) for part in (source, mask, given))).cpu()
+            for place, table in zip(places, weights, strict=True):
+                source, target = tokens[place]
+                table = table[: len(target), : len(source)]
+                links = self.links(table, source, target, len(pairs[place][1].split()))
+                said[place] = Spoken(pairs[place][1], source, target, table, links)
+        return said
+
+    def links(self, weights: Tensor | None, source: list[str], target: list[str], words: int) -> Links:
+        """Link each token with the one it looks at most, and say which words they belong to."""
+        if weights is None or not target:
+            return set()
+        of_source, of_target = self.run.cutters[0].words(source), self.run.cutters[1].words(target)
+        links = {(of_source[i], of_target[j]) for i, j in hardest(weights)}
+        return {(i, j) for i, j in links if j < words}
+
+
+def most_probable(model: EncoderDecoder, state: Any, memory: Any, longest: int) -> list[Decoded]:
+    """Say the most probable word at each step, as :func:`~attention_src.decoding.greedy` does, which also keeps p."""
+    batch, device = len(memory.mask), memory.mask.device
+    token, done = torch.full((batch,), BEGIN, device=device), torch.zeros(batch, dtype=torch.bool, device=device)
+    tokens, weights = [], []
+    while len(tokens) < longest and not bool(done.all()):
+        said = model.step(token, state, memory)
+        token, state = said.logits.argmax(dim=1), said.state
+        tokens.append(token)
+        weights.append(said.weights)
+        done = done | (token == END)
+    rows = torch.stack(tokens, dim=1).tolist()
+    looked = [None] * batch if weights[0] is None else torch.stack(weights, dim=1)
+    ends = [row.index(END) if END in row else len(row) for row in rows]
+    return [
+        Decoded(row[:end], float("nan"), None if table is None else table[:end])
+        for row, end, table in zip(rows, ends, looked, strict=True)
+    ]
+
+
+def looks(model: EncoderDecoder, source: Tensor, mask: Tensor, given: Tensor) -> Tensor:
+    """The weights with which each given word's successor is said: (batch, target, source)."""
+    if isinstance(model, Transformer):
+        return model.looks(source, mask, given).cross[-1].mean(dim=1)
+    memory, state = model.encode(source, mask)
+    return follow(model.step, given, state, memory)[1]
+
+
+def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Cut places into batches of about equal lengths, the longest first; places of length 0 are left out."""
+    order = [place for place in np.argsort(-np.array(lengths, int), kind="stable").tolist() if lengths[place]]
+    while order:
+        size = max(1, tokens // lengths[order[0]])
+        yield order[:size]
+        order = order[size:]
+
+
+def pharaoh(links: Links) -> str:
+    """Links as text, source place first.
+
+    >>> pharaoh({(1, 2), (0, 0)})
+    '0-0 1-2'
+    """
+    return " ".join(f"{i}-{j}" for i, j in sorted(links))

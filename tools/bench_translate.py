@@ -1,0 +1,139 @@
+"""The command line's training and decoding at the size of a real corpus, beside a plain loop.
+
+29,000 pairs of 3 to 40 words, vocabularies of about 8,000 and 6,000, embeddings and states of 256. The plain loop takes
+shuffled batches of 64 padded to the longest sentence, steps through the decoder with `GRUCell`, applies the output
+layer once over all steps, padding too, and uses Adam as it comes. A whole epoch takes minutes, so some batches stand
+for it: ours are spread evenly over all lengths.
+"""
+
+import statistics
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attention_src.bahdanau import Bahdanau
+from attention_src.data.batches import Batch
+from attention_src.data.vocabulary import END
+from attention_src.recurrent import Step
+from attention_src.translate.batches import batch_of
+from attention_src.translate.runs import begin, write_tensors
+from attention_src.translate.settings import Settings
+from attention_src.translate.speaking import Speaker
+from attention_src.translate.training import Training, World
+
+PAIRS, SHORTEST, LONGEST, WORDS, SIZE = 29_000, 3, 40, (8_000, 6_000), 256
+BATCHES, ROUNDS, SENTENCES = 6, 3, 400
+
+
+@cache
+def training() -> Training:
+    """A run on random sentences whose words are as frequent as words are."""
+    draw, folder = np.random.default_rng(0), Path(tempfile.mkdtemp(prefix="bench-translate-"))
+    lengths = draw.integers(SHORTEST, LONGEST + 1, PAIRS)
+    sides = []
+    for words in WORDS:
+        share = 1 / np.arange(1, words + 1)
+        drawn = draw.choice(words, lengths.sum(), p=share / share.sum())
+        cuts = np.split(drawn, np.cumsum(lengths)[:-1])
+        sides.append([" ".join(f"w{number}" for number in cut) for cut in cuts])
+    (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*sides, strict=True)))
+    settings = Settings(pairs=str(folder / "pairs.tsv"), tokens="spaces", width=SIZE, hidden=SIZE, least=1)
+    return Training(*begin(folder / "run", settings), None, World())
+
+
+@cache
+def plain_model() -> tuple[Bahdanau, torch.optim.Adam]:
+    """The same model with an optimiser of its own."""
+    model = training().run.build()
+    return model, torch.optim.Adam(model.parameters(), lr=1e-3)
+
+
+def plain_logits(model: Bahdanau, batch: Batch) -> Tensor:
+    """Teacher forcing, word after word."""
+    memory, state = model.encode(batch.source, batch.source_mask)
+    states, contexts, words = [], [], []
+    for token in batch.given.unbind(dim=1):
+        word = model.embed(token)
+        scores = model.score.out(torch.tanh(model.score.of_query(state)[:, None] + memory.key))[..., 0]
+        weights = scores.masked_fill(~memory.mask, float("-inf")).softmax(dim=-1)
+        context = (weights[:, None] @ memory.value)[:, 0]
+        state = model.cell(torch.cat([word, context], dim=-1), state)
+        states.append(state)
+        contexts.append(context)
+        words.append(word)
+    return model.say(*(torch.stack(part, dim=1).flatten(0, 1) for part in (states, contexts, words)))
+
+
+def plain_step(rows: np.ndarray) -> None:
+    """One step of training as a reader would first write it."""
+    model, adam = plain_model()
+    batch = batch_of(training().corpus, rows, torch.device("cpu"))
+    wanted = batch.wanted.masked_fill(~batch.target_mask, -100).flatten()
+    adam.zero_grad()
+    nn.functional.cross_entropy(plain_logits(model, batch), wanted).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    adam.step()
+
+
+def seconds_a_word(step, batches: list[np.ndarray]) -> float:
+    """How long a training takes for each real target word."""
+    words = sum(int((training().corpus.target.lengths[rows] + 1).sum()) for rows in batches)
+    start = time.perf_counter()
+    for rows in batches:
+        step(rows)
+    return (time.perf_counter() - start) / words
+
+
+def ratio_training_to_a_plain_loop() -> tuple[float, float]:
+    """Time for each real target word, in turns; the goal is 2.2 times as fast."""
+    ours = training()
+    every = list(ours.buckets.in_order())
+    some = [every[int((place + 0.5) * len(every) / BATCHES)] for place in range(BATCHES)]
+    others = np.random.default_rng(1).permutation(PAIRS)[: 64 * BATCHES].reshape(BATCHES, 64)
+    found = []
+    for number in range(ROUNDS + 1):
+        took = seconds_a_word(ours.step, some), seconds_a_word(plain_step, list(others))
+        if number:  # the first round warms up
+            found.append(took[0] / took[1])
+    return statistics.median(found), round(1 / 2.2, 3)
+
+
+class Ending(nn.Module):
+    """A model that ends each sentence after as many words as its source has, as a trained one does about."""
+
+    def __init__(self, model: Bahdanau):
+        super().__init__()
+        self.model = model
+
+    def encode(self, source: Tensor, mask: Tensor) -> tuple:
+        """The state also counts what is left to say."""
+        memory, state = self.model.encode(source, mask)
+        return memory, (state, mask.sum(dim=1))
+
+    def step(self, token: Tensor, state: tuple, memory) -> Step:
+        """The model's step, with the end mark for sentences that are as long as their source."""
+        said = self.model.step(token, state[0], memory)
+        said.logits[:, END] = torch.where(state[1] <= 0, 1e4, -1e4)
+        return Step(said.logits, (said.state, state[1] - 1), said.weights)
+
+
+@cache
+def speaker() -> tuple[Speaker, list[str]]:
+    """A speaker with first weights, and sentences of the corpus."""
+    run = training().run
+    write_tensors(run.folder / "best.safetensors", run, run.build().state_dict(), epoch=0)
+    found = Speaker(run)
+    found.model = Ending(found.model)
+    with open(run.settings.pairs) as file:
+        return found, [line.split("\t")[0] for line, _ in zip(file, range(SENTENCES), strict=False)]
+
+
+def rate_greedy_decoding() -> tuple[int, str]:
+    """All of the command but reading the file and writing it; the goal is 400."""
+    who, lines = speaker()
+    return len(who.translate(lines, 1, print)), "sentences"
