@@ -12,7 +12,7 @@ from attention_src.data.documents import ANSWERS, CUES, TIMES, VOCABULARY, as_nu
 from attention_src.experiments.hierarchical import DAY
 from attention_src.experiments.hierarchical import widget as of_the_page
 from attention_src.hierarchical import DocumentReader, FlatReader
-from attention_src.widgets.base import rounded
+from attention_src.widgets.base import pack, rounded
 from attention_src.widgets.document import LINES, LONGEST, DocumentWeights
 from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
 
@@ -69,8 +69,6 @@ def test_it_is_the_reader_of_the_chapter(reader):
 
 def packed(reader):
     """The weights of one of the random models as they travel."""
-    from attention_src.widgets.base import pack
-
     return pack((model(3) if reader == 1 else model(5, reads=False)).state_dict())
 
 

@@ -1,4 +1,4 @@
-import { argmax, dot, embed, frame, gru, h, linear, roving, softmax, speaker, tanh, unpack, weightColour, weightInk } from "./core.js";
+import { argmax, dot, embed, frame, gru, h, linear, roving, softmax, speaker, tanh, unpack, weightColour } from "./core.js";
 import { near, short, unique } from "./sentence.js";
 
 const LINES = 120, LETTERS = 9000;
@@ -88,7 +88,7 @@ function render({ model, el }) {
     h("label", { class: "do-label", for: box.id }, "The document: each line is a sentence"), box, message,
     h("div", { class: "do-said" }, answer, verdict, bars, past),
     lines,
-    h("p", { class: "do-legend" }, "On the left the weight of the sentence; ★ marks a cue. The stronger a word's colour, the more weight it has in its sentence. Choose a word to change it:"),
+    h("p", { class: "do-legend" }, "On the left the weight of the sentence; ★ marks a cue. The stronger the colour under a word, the more weight it has in its sentence. Choose a word to change it:"),
     edit);
   const say = speaker(el);
 
@@ -128,10 +128,10 @@ function render({ model, el }) {
     const focused = lines.contains(document.activeElement);
     lines.replaceChildren(...seen.sentences.map((one, i) => h("li", { class: seen.gold.includes(i) ? "do-gold" : "" },
       h("span", { class: "do-star" }, ...(seen.gold.includes(i) ? [h("span", { "aria-hidden": "true" }, "★"), h("span", { class: "wa-spoken" }, "has a cue")] : [])),
-      h("span", { class: "do-outer", style: `background:${weightColour(seen.outer[i])};color:${weightInk(seen.outer[i])}` }, percent(seen.outer[i])),
+      h("span", { class: "do-outer", style: `--weight:${weightColour(seen.outer[i])}` }, percent(seen.outer[i])),
       h("span", { class: "do-words" }, ...(one.length ? one.map((word, j) => {
         const weight = seen.inner[i][j], here = chosen[0] === i && chosen[1] === j;
-        return h("button", { type: "button", "aria-pressed": String(here), "aria-label": `${word}: ${percent(weight)} of sentence ${i + 1}`, style: `background:${weightColour(weight)};color:${weightInk(weight)}`, onclick: () => { chosen = [i, j]; show(); } }, word);
+        return h("button", { type: "button", "aria-pressed": String(here), "aria-label": `${word}: ${percent(weight)} of sentence ${i + 1}`, style: `--weight:${weightColour(weight)}`, onclick: () => { chosen = [i, j]; show(); } }, word);
       }) : [h("i", {}, "no words")])))));
     settle();
     const pressed = lines.querySelector("[aria-pressed=true]");
