@@ -303,10 +303,11 @@ class PointerGenerator(EncoderDecoder):
         scores = self.score.compare(state[:, None], memory.key)
         context, weights = attend(scores, memory.value, memory.mask[:, None])
         context, weights = context[:, 0], weights[:, 0]
-        said = self.readout(torch.cat([state, context], dim=-1)).softmax(dim=-1)
+        logits = self.readout(torch.cat([state, context], dim=-1))
+        said = logits.softmax(dim=-1)
         share = self.share(torch.cat([context, state, word], dim=-1))
         p = mix(said, weights, memory.words, share, memory.new)
-        tiny = torch.finfo(p.dtype).tiny  # so that log p is a number for what cannot be said
+        tiny = torch.finfo(p.dtype).tiny  # log p must be a number
         return Said(p.clamp_min(tiny).log(), state, weights, share)
 
 
@@ -336,9 +337,10 @@ def mix(
 
     ``new`` holds zeros: what is said of words that have no place in ``said``.
 
-    >>> said = torch.tensor([[0.6, 0.4]])  # of the words 0 and 1; the source reads 2 1 2
-    >>> weights, words = torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([[2, 1, 2]])
-    >>> mix(said, weights, words, torch.tensor([0.5]), new=torch.zeros(1, 1))
+    >>> said = torch.tensor([[0.6, 0.4]])  # the words 0 and 1
+    >>> words = torch.tensor([[2, 1, 2]])  # the source; 2 is new
+    >>> weights = torch.tensor([[0.5, 0.3, 0.2]])
+    >>> mix(said, weights, words, torch.tensor([0.5]), torch.zeros(1, 1))
     tensor([[0.3000, 0.3500, 0.3500]])
     """
     share = share[:, None]
