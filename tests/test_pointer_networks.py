@@ -132,6 +132,23 @@ def test_the_order_free_pointer_moves_with_its_inputs():
         assert_close(after[..., place_of], before)
 
 
+def test_reading_in_order_is_an_lstm_and_its_whole_state_goes_on():
+    model, (inputs, mask, _) = build("in order"), example()
+    _, state = model.encode(inputs, mask)
+    for row, size in enumerate((5, 3)):
+        states, (hidden, cell) = model.encoder.rnn(inputs[row : row + 1, :size])
+        assert_close(state.hidden[row], hidden[0, 0])
+        assert_close(state.cell[row], cell[0, 0])
+        assert_close(model.encoder(inputs, mask).states[row, :size], states[0])
+
+
+def test_looking_around_begins_with_the_mean():
+    model, (inputs, mask, _) = build("around"), example()
+    _, state = model.encode(inputs, mask)
+    assert_close(state.hidden[1], torch.tanh(model.encoder(inputs, mask).states[1, :3].mean(dim=0)))
+    assert state.cell.eq(0).all()
+
+
 def test_an_lstm_and_a_fixed_dictionary_see_the_order():
     inputs, mask, _ = example()
     mark = torch.tensor([[0]])

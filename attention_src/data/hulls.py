@@ -176,8 +176,8 @@ def _between(a: Point, b: Point, c: Point) -> bool:
 
 
 def _turns_back(a: Point, b: Point, c: Point) -> bool:
-    """Whether the way from b to c goes back along the way from a to b."""
-    return turn(a, b, c) == 0 and (_between(a, b, c) or _between(b, c, a))
+    """Whether c lies on the way from a to b; beyond a, another edge is met there, and that is seen."""
+    return turn(a, b, c) == 0 and _between(a, b, c)
 
 
 def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
