@@ -9,7 +9,10 @@ from jaxtyping import TypeCheckError
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from attention_src.decoding import Marks, beam, greedy
+from attention_src.data.handovers import handovers
+from attention_src.data.hulls import Task
+from attention_src.decoding import Decoded, Marks, beam, greedy
+from attention_src.experiments import pointer_networks as experiment
 from attention_src.pointer_networks import (
     CopyOnly,
     FixedDictionary,
@@ -328,6 +331,56 @@ def test_the_translator_learns_to_copy_a_word_it_has_never_seen():
     assert cross_entropy(model(source, source > 0, given).flatten(0, 1), wanted.flatten()) < 0.05
     other = torch.where(source == 11, 12, source)  # a word with a number that never came
     assert model(other, source > 0, given).argmax(dim=-1).tolist() == [[7, 12], [8, 12]]
+
+
+# What the experiment counts
+
+
+def test_an_answer_is_right_place_by_place():
+    square = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]).expand(4, -1, -1)
+    truth = torch.tensor([[1, 3, 2, 4, 0, 0]]).expand(4, -1)
+    task = Task(square, truth, torch.tensor([[True] * 5 + [False]]).expand(4, -1))
+    found = [Decoded(tokens, 0.0, None) for tokens in ([1, 3, 2, 4], [1, 3, 2], [3, 2, 4, 1], [1, 2, 3, 4])]
+    assert experiment.right(found, task) == [True, False, False, False]
+    assert experiment.shares_covered(found, task) == [1.0, 0.5, 1.0, None]
+
+
+def test_another_order_of_the_inputs():
+    """An untrained pointer: alike for every set where it looks around, and not where it reads in order."""
+    task = experiment.fresh_rows("hull", 0, 7)
+    task = Task(*(part[:20] for part in task))
+    for reader, alike in (("around", True), ("in_order", False)):
+        torch.manual_seed(1)
+        model = experiment.new_pointer("hull", reader).double()
+        with torch.no_grad():
+            model.score.out.weight.mul_(20)  # the weights of a new network are nearly equal
+        doubled = task._replace(inputs=task.inputs.double())
+        assert (experiment.shuffled_alike(model, doubled, seed=3) == 1.0) == alike
+        assert sum(parameter.numel() for parameter in model.parameters()) < 150_000
+
+
+def test_training_and_test_rows_are_of_the_sizes_that_are_said():
+    sizes = {experiment.batch_of("sort", 0, step).inputs.shape[1] for step in range(60)}
+    assert sizes == set(range(5, 11))
+    assert experiment.fresh_rows("sort", 0, 15).inputs.shape[1] == 15
+
+
+def test_the_switch_is_averaged_over_names_and_over_words():
+    """A switch that looks at nothing but the word before: shut after "bekommt", and open elsewhere."""
+    pairs = handovers(5, 0, new=1.0, clauses=[1])
+    model = experiment.new_copier("both").eval()
+    bekommt = experiment.WORDS.encode(["bekommt"])[0]
+    with torch.no_grad():
+        model.switch.weight.zero_()
+        model.switch.bias.fill_(50.0)
+        model.switch.weight[0, -1] = -1000.0
+        model.embed.weight.zero_()
+        model.embed.weight[bekommt, -1] = 1.0
+    found = experiment.switches(model, pairs)
+    assert found["names"] == pytest.approx(1)
+    assert found["others"] == pytest.approx(
+        5 / 6
+    )  # three words, noun, von and the end mark; one of them comes after it
 
 
 # What is refused

@@ -63,18 +63,23 @@ def everything(inputs: Tensor) -> Tensor:
     return torch.ones(inputs.shape[:2], dtype=torch.bool)
 
 
+def in_this_type(task: Task) -> Task:
+    """The same task in the default type: the lab trains in float64."""
+    return task._replace(inputs=task.inputs.to(torch.get_default_dtype()))
+
+
 def batch_of(task: str, seed: int, step: int) -> Task:
     """The batch of a training step: all of its rows are equally long, within the trained lengths."""
     random = torch.Generator().manual_seed(1_000_003 * (seed + 1) + step)
     shortest, longest = TRAINING["lengths"]
     size = int(torch.randint(shortest, longest + 1, (), generator=random))
-    return TASKS[task][0](TRAINING["batch"], size, random)
+    return in_this_type(TASKS[task][0](TRAINING["batch"], size, random))
 
 
 def fresh_rows(task: str, seed: int, size: int) -> Task:
     """New rows of this length, to test with."""
     random = torch.Generator().manual_seed(1_000_003 * (seed + 1) - size)
-    return TASKS[task][0](TEST["rows"], size, random)
+    return in_this_type(TASKS[task][0](TEST["rows"], size, random))
 
 
 def pointing_loss(model: PointerNetwork, task: Task) -> Tensor:
