@@ -34,9 +34,9 @@ from attention_src.pointer_networks import (
 from attention_src.training import Plan, fit, word_loss
 
 NETWORK = {"hidden": 64, "heads": 4, "layers": 2, "positions": 20}
-TRAINING = {"lengths": [5, 10], "steps": 2000, "sorting_steps": 1000, "batch": 128, "rate": 2e-3}
+TRAINING = {"lengths": [5, 10], "steps": 1800, "sorting_steps": 1000, "batch": 128, "rate": 2e-3}
 TEST = {"lengths": [5, 10, 15, 20], "rows": 500}
-COPYING = {"pairs": 4000, "test": 500, "batch": 64, "steps": 400, "rate": 5e-3, "width": 32, "hidden": 64}
+COPYING = {"pairs": 4000, "test": 500, "batch": 64, "steps": 300, "rate": 5e-3, "width": 32, "hidden": 64}
 SETTINGS = {"network": NETWORK, "training": TRAINING, "test": TEST, "copying": COPYING}
 
 TASKS = {"hull": (hulls, 2), "sort": (sorting, 1)}  # how to draw one, and how many numbers an input has
