@@ -416,3 +416,26 @@ def _copy_chart(results: Results) -> Figure:
 
 
 CHARTS = {"hull": _hull_chart, "area": _area_chart, "sort": _sort_chart, "copy": _copy_chart}
+
+
+def points_to_draw(size: int, seed: int) -> list[list[int]]:
+    """Points of a new list on whole numbers from 5 to 95, for the widget."""
+    rows = hulls(1, size, torch.Generator().manual_seed(seed)).inputs[0]
+    return (5 + 90 * rows).round().int().tolist()
+
+
+def widget() -> dict:
+    """Give what the widget of the chapter is made from."""
+    return {
+        "model": load_pointer(),
+        "hull": convex_hull,
+        "covered": covered,
+        "trained": TRAINING["lengths"],
+        "examples": {
+            "Eight": points_to_draw(8, 17),
+            "Twenty": points_to_draw(20, 17),
+            "A square and its middle": [[10, 10], [90, 10], [50, 50], [90, 90], [10, 90]],
+            "On a line": [[20, 30], [80, 60], [40, 40], [60, 50]],
+            "Two in one place": [[15, 20], [80, 25], [15, 20], [55, 85], [45, 40]],
+        },
+    }
