@@ -432,8 +432,8 @@ def widget() -> dict:
         "covered": covered,
         "trained": TRAINING["lengths"],
         "examples": {
-            "Eight": points_to_draw(8, 17),
-            "Twenty": points_to_draw(20, 17),
+            "Eight": points_to_draw(8, 7),
+            "Twenty": points_to_draw(20, 87),
             "A square and its middle": [[10, 10], [90, 10], [50, 50], [90, 90], [10, 90]],
             "On a line": [[20, 30], [80, 60], [40, 40], [60, 50]],
             "Two in one place": [[15, 20], [80, 25], [15, 20], [55, 85], [45, 40]],

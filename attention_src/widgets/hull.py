@@ -101,6 +101,7 @@ class Hull(Widget):
             figure = Figure(figsize=(plots.WIDTH, 3.1), layout="constrained")
             plane, bars = figure.subplots(1, 2, width_ratios=(1.35, 1))
             plane.set(xlim=(-5, SIDE + 5), ylim=(-5, SIDE + 5), xticks=[], yticks=[], aspect="equal")
+            plane.spines[:].set(visible=True, color=colours["rule"])
             if self.truth:
                 _path(plane, self.points, [*seen.truth, *seen.truth[:1]], color=colours["muted"], linestyle="--")
             _path(plane, self.points, [*said, *(said[:1] if done else seen.answer[step - 1 : step])], linewidth=2.2)
