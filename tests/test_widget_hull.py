@@ -1,6 +1,7 @@
 """The pointer network that draws hulls: its numbers against Python's, and what a reader can do with it on the page."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -395,8 +396,8 @@ def test_a_finger_puts_a_point_and_moves_it(browser, site):
             ("touchEnd", []),
         ):
             finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+        expect(part(page, ".hu-point")).to_have_attribute("aria-valuetext", re.compile(r"^(4[5-9]|5\d), "))
         assert part(page, ".hu-point").count() == 1
-        assert int(part(page, ".hu-point").get_attribute("aria-valuetext").split(",")[0]) > 40
 
 
 def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
