@@ -37,13 +37,14 @@ export function pointer(model, heads, points) {
   const places = [Array.from(model.begin.data), ...inputs], compare = scorer("Additive", model, "score")([Array.from(model.end.data), ...states]);
   const free = places.map(() => true), answer = [], weights = [];
   let state = { hidden: tanh(mean), cell: new Float64Array(mean.length) };
-  for (let token = 0; ; answer.push(token)) {
+  for (let token = 0; answer.length <= points.length; answer.push(token)) {
     if (token) free[token] = false;
     state = lstmStep(model, "rnn", places[token], state);
     weights.push(softmax(compare(state.hidden), free));
     token = firstBest(weights.at(-1));
-    if (!token) return { answer, weights };
+    if (!token) break;
   }
+  return { answer, weights };
 }
 
 // ---- The truth, by the rules of data/hulls.py
