@@ -17,6 +17,7 @@ from attention_src.exercises import hierarchical as h
 from attention_src.exercises import looking as eye
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
+from attention_src.exercises import pointer_networks as n
 from attention_src.exercises import positions as p
 from attention_src.exercises import query_key_value as d
 from attention_src.exercises import scores as s
@@ -75,6 +76,27 @@ def differences(grid, wrap=False, zeros=False):
     return [[contrast(r, c) for c in range(width)] for r in range(height)]
 
 
+def used_for_good(scores, used):
+    """Right, but it writes into what it was given."""
+    used[:, 0] = False
+    return scores.masked_fill(used, -math.inf).softmax(dim=-1)
+
+
+def written_over(said, weights, words, share, extra):
+    """Put each weight at its word, where an earlier one of the same word is lost."""
+    share = share[:, None]
+    p = torch.cat([share * said, said.new_zeros(len(said), extra)], dim=1)
+    return p.scatter(1, words, p.gather(1, words) + (1 - share) * weights)
+
+
+def by_angle(points):
+    """All points in the order of the hull: sorted by the angle around their middle, without asking who is a corner."""
+    x, y = (sum(point[i] for point in points) / len(points) for i in (0, 1))
+    order = sorted(range(len(points)), key=lambda place: math.atan2(points[place][1] - y, points[place][0] - x))
+    first = order.index(min(order, key=lambda place: points[place]))
+    return order[first:] + order[:first]
+
+
 LOW = -1e9  # what many programs write in place of minus infinity
 
 MISTAKES = {
@@ -102,6 +124,42 @@ MISTAKES = {
             "of equal numbers",
         ),
         (lambda map_, budget: (eye.first_looks(map_, budget), map_.sort())[0], "the same afterwards"),
+    ],
+    n.check_point: [
+        (lambda scores, used: scores.softmax(dim=0), "1/8, 2/8 and 5/8"),
+        (lambda scores, used: scores.softmax(dim=-1), "has probability 0"),
+        (lambda scores, used: scores.softmax(dim=-1) * ~used, "has probability 0"),
+        (lambda scores, used: scores.masked_fill(used, -math.inf).softmax(dim=-1), "can be pointed at even if"),
+        (used_for_good, "what was used before is not changed"),
+    ],
+    n.check_copy_or_say: [
+        (
+            lambda said, weights, words, share, extra: n.copy_or_say(said, weights, words, 1 - share / 2, extra),
+            "new word",
+        ),
+        (lambda said, weights, words, share, extra: said, "new word"),
+        (written_over, "the sum of their weights"),
+        (
+            lambda said, weights, words, share, extra: (
+                n.copy_or_say(said, weights, words, share * 0 + 0.5, extra) * (1 + (share[:, None] - 0.5))
+            ),
+            "sums to one",
+        ),
+    ],
+    n.check_hull: [
+        (lambda points: n.hull(points)[::-1], "a square"),
+        (lambda points: sorted(n.hull(points)), "a square"),
+        (by_angle, "a square"),
+        (lambda points: n.hull(points)[1:] + n.hull(points)[:1], "a square"),
+        (
+            lambda points: [p for p in by_angle(points) if points[p] != (1, 1) or len(points) != 5],
+            "no corner",
+        ),
+        (
+            lambda points: [len(points) - 1 - points[::-1].index(points[place]) for place in n.hull(points)],
+            "the first stands for all",
+        ),
+        (lambda points: n.hull(points) if len(points) > 2 else list(range(len(points)))[1:], "one point has one"),
     ],
     a.check_masked_softmax: [
         (lambda scores, mask: scores * mask, "3/4 and 1/4"),
@@ -895,6 +953,9 @@ SOLUTIONS = {
     eye.check_stands_out: eye.stands_out,
     eye.check_shares: eye.shares,
     eye.check_first_looks: eye.first_looks,
+    n.check_point: n.point,
+    n.check_copy_or_say: n.copy_or_say,
+    n.check_hull: n.hull,
     price.check_one_pass: price.one_pass,
     price.check_join: price.join,
     price.check_attend_in_chunks: price.attend_in_chunks,

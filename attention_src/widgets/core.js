@@ -90,7 +90,7 @@ export function join(...vectors) {
   return all;
 }
 
-const sigmoid = x => 1 / (1 + Math.exp(-x));
+export const sigmoid = x => 1 / (1 + Math.exp(-x));
 export const tanh = x => x.map(Math.tanh);
 
 // One step of nn.GRU (suffix "_l0", "_l0_reverse", …) or nn.GRUCell (suffix ""); gates in PyTorch's order: reset, update, new.
