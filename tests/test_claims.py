@@ -79,6 +79,8 @@ IDS = [
     "nineties",
     "limited-compute",
     "hierarchy",
+    "pointer-no-mix",
+    "pointer-lengths",
 ]
 
 
