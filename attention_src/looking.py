@@ -84,32 +84,49 @@ def even(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
 
 
 @checked
-def against_surround(maps: Float[Tensor, "*batch rows columns"], reach: int) -> Float[Tensor, "*batch rows columns"]:
-    """Give how far each cell is from the mean of the cells around it, up to ``reach`` away, without itself."""
+def against_surround(
+    maps: Float[Tensor, "*batch rows columns"],
+    reach: int,
+) -> Float[Tensor, "*batch rows columns"]:
+    """Give how far each cell is from the mean of the cells around it.
+
+    The surround goes up to ``reach`` cells away, without the cell itself.
+    """
     size = 2 * reach + 1
     flat = maps.reshape(-1, 1, *maps.shape[-2:])
-    total, count = (size**2 * avg_pool2d(each, size, 1, reach) for each in (flat, torch.ones_like(flat[:1])))
+    ones = torch.ones_like(flat[:1])
+    total = size**2 * avg_pool2d(flat, size, 1, reach)
+    count = size**2 * avg_pool2d(ones, size, 1, reach)
     around = (total - flat) / (count - 1).clamp(min=1)
     return (flat - around).abs().reshape(maps.shape)
 
 
 @checked
-def promote(maps: Float[Tensor, "*batch rows columns"]) -> Float[Tensor, "*batch rows columns"]:
-    """Bring the largest number of a map to 1, then weaken a map in which much stands out: times (1 - mean) squared."""
+def promote(
+    maps: Float[Tensor, "*batch rows columns"],
+) -> Float[Tensor, "*batch rows columns"]:
+    """Bring the largest number to 1; weaken a map in which much stands out."""
     top = maps.amax(dim=(-2, -1), keepdim=True)
     scaled = maps / top.clamp(min=1e-12)
-    return scaled * (1 - scaled.mean(dim=(-2, -1), keepdim=True)) ** 2
+    mean = scaled.mean(dim=(-2, -1), keepdim=True)
+    return scaled * (1 - mean) ** 2
 
 
 @checked
 def saliency(
-    features: Float[Tensor, "*batch rows columns features"], counts: Sequence[float] = (1.0, 1.0)
+    features: Float[Tensor, "*batch rows columns features"],
+    counts: Sequence[float] = (1.0, 1.0),
 ) -> Float[Tensor, "*batch rows columns"]:
-    """Give how much each cell stands out. ``counts``: how much colour and edges count."""
+    """Give how much each cell stands out.
+
+    ``counts``: how much colour and edges count.
+    """
     maps = features.movedim(-1, -3)
-    contrast = sum(against_surround(maps, reach) for reach in REACHES) / len(REACHES)
-    groups = [promote(promote(contrast)[..., part, :, :].sum(dim=-3)) for part in GROUPS.values()]
-    return sum(count * group for count, group in zip(counts, groups, strict=True))
+    rings = [against_surround(maps, reach) for reach in REACHES]
+    maps = promote(sum(rings) / len(REACHES))
+    groups = [maps[..., part, :, :].sum(dim=-3) for part in GROUPS.values()]
+    pairs = zip(counts, groups, strict=True)
+    return sum(count * promote(group) for count, group in pairs)
 
 
 @checked
@@ -133,8 +150,14 @@ def focus(
     features: Float[Tensor, "*batch rows columns features"],
     query: Float[Tensor, "*batch features"],
     value: Float[Tensor, "*batch k v"],
-) -> tuple[Float[Tensor, "*batch v"], Float[Tensor, "*batch rows columns"]]:
-    """Look for ``query``: give the mixture of ``value`` (one row for each cell) and the weight of each cell."""
+) -> tuple[
+    Float[Tensor, "*batch v"],
+    Float[Tensor, "*batch rows columns"],
+]:
+    """Look for ``query``: give the mixture of values and each cell's weight.
+
+    ``value`` has one row for each cell.
+    """
     key = features.flatten(start_dim=-3, end_dim=-2)  # (*batch, k, features)
     scores = query[..., None, :] @ key.mT  # (*batch, 1, k)
     found, weights = attend(SHARPNESS * scores, value)
