@@ -59,6 +59,21 @@ def read_near(query: Tensor, key: Tensor, value: Tensor, near: Tensor) -> Tensor
     return weigh((key[near] @ query)[None])[0] @ value[near]
 
 
+@checked
+def near(place: Int[Tensor, " batch"], across: int, reach: int) -> Bool[Tensor, "batch k"]:
+    """Tell which places of a square grid are at most ``reach`` rows and columns away.
+
+    >>> near(torch.tensor([0]), across=3, reach=1).view(3, 3)
+    tensor([[ True,  True, False],
+            [ True,  True, False],
+            [False, False, False]])
+    """
+    every = torch.arange(across**2, device=place.device)
+    rows = (every // across - (place // across)[:, None]).abs()
+    columns = (every % across - (place % across)[:, None]).abs()
+    return torch.maximum(rows, columns) <= reach
+
+
 # A random choice
 
 
