@@ -79,7 +79,8 @@ def near(place: Int[Tensor, " batch"], across: int, reach: int) -> Bool[Tensor, 
 
 def gumbel(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw Gumbel noise, -log of -log of a uniform number, in the shape of ``like``."""
-    return -torch.empty_like(like).exponential_(generator=generator).log()
+    uniform = torch.rand(like.shape, generator=generator, dtype=like.dtype)
+    return -(-uniform.log()).log()
 
 
 @checked
