@@ -139,7 +139,10 @@ def reinforce(
     places: Int[Tensor, " samples"],
     baseline: float | Float[Tensor, " samples"] = 0.0,
 ) -> Float[Tensor, "samples k"]:
-    """Estimate the gradient once for each drawn place: (loss - baseline) times the gradient of log p(place)."""
+    """Estimate the gradient once for each drawn place.
+
+    Each is (loss - baseline) times the gradient of log p(place).
+    """
     surprise = loss(value[places]) - baseline
     toward = one_hot(places, len(scores)) - scores.softmax(dim=0)
     return surprise[:, None] * toward
@@ -154,7 +157,10 @@ def pathwise(
     temperature: float,
     straight: bool = False,
 ) -> Float[Tensor, "samples k"]:
-    """Estimate the gradient once for each noise, through Gumbel-softmax weights, or straight through."""
+    """Estimate the gradient once for each noise.
+
+    Through Gumbel-softmax weights, or straight through a hard choice.
+    """
     copies = scores.detach().expand_as(noise).clone().requires_grad_()
     with torch.enable_grad():
         weights = relax(copies, noise, temperature)
@@ -335,12 +341,14 @@ def viewer_loss(
     answer: Int[Tensor, " batch"],
     stay_open: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Teach what to say by its gradient, where to look by REINFORCE, what to hope by least squares.
+    """Teach what to say, where to look, and what to hope.
 
-    ``stay_open`` rewards the entropy of the policy, so that it does not settle before it has looked around.
+    ``stay_open`` rewards the entropy of the policy, so that it does not
+    settle before it has looked around.
     """
     logits, glimpses = seen.logits, seen.places.shape[1]
-    say = cross_entropy(logits.flatten(0, 1), answer.repeat_interleave(glimpses))
+    wanted = answer.repeat_interleave(glimpses)
+    say = cross_entropy(logits.flatten(0, 1), wanted)
     right = (logits.argmax(dim=-1) == answer[:, None]).to(logits.dtype)
     surprise = returns(right) - seen.hoped
     chosen = seen.log_p.gather(-1, seen.places[..., None])[..., 0]

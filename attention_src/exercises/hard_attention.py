@@ -8,26 +8,42 @@ from torch.testing import assert_close
 from attention_src.exercises import Checker
 
 
-def surrogate(scores: Tensor, place: Tensor, loss: Tensor, baseline: Tensor | float) -> Tensor:
-    """Give a number whose gradient by the scores (batch, k) is REINFORCE's estimate, averaged over the batch."""
+def surrogate(
+    scores: Tensor,
+    place: Tensor,
+    loss: Tensor,
+    baseline: Tensor | float,
+) -> Tensor:
+    """Give a number whose gradient by the scores is REINFORCE's estimate.
+
+    The estimate is averaged over the batch; scores (batch, k).
+    """
     log_p = scores.log_softmax(dim=-1).gather(-1, place[:, None])[:, 0]
     return ((loss - baseline).detach() * log_p).mean()
 
 
 def others_mean(losses: Tensor) -> Tensor:
-    """Give each of the losses (samples,) a baseline: the mean of all the others."""
+    """Give each of the losses a baseline: the mean of all the others."""
     return (losses.sum() - losses) / (len(losses) - 1)
 
 
 def best_baseline(weights: Tensor, losses: Tensor) -> Tensor:
-    """Give the constant baseline with the smallest variance, from p and loss of every place, both (k,)."""
-    toward = torch.eye(len(weights), dtype=weights.dtype) - weights  # row z: the gradient of log p(z)
+    """Give the constant baseline with the smallest variance.
+
+    From the probability and the loss of every place, both (k,).
+    """
+    every = torch.eye(len(weights), dtype=weights.dtype)
+    toward = every - weights  # row z: the gradient of log p(z)
     size = weights * toward.square().sum(dim=1)
     return (size * losses).sum() / size.sum()
 
 
-def hard_with_slope(scores: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """Give a one-hot choice (batch, k) whose gradient is that of Gumbel-softmax."""
+def hard_with_slope(
+    scores: Tensor,
+    noise: Tensor,
+    temperature: float,
+) -> Tensor:
+    """Give a one-hot choice with the gradient of Gumbel-softmax."""
     soft = ((scores + noise) / temperature).softmax(dim=-1)
     hard = one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
     return hard + (soft - soft.detach())
