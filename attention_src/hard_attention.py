@@ -309,7 +309,7 @@ class Viewer(Watcher):
         glimpses: int,
         choose: Callable[[Tensor], Tensor] = sampled,
     ) -> Seen:
-        """Look ``glimpses`` times; ``choose`` makes a place of the scores."""
+        """Look several times; ``choose`` makes a place of the scores."""
         at_least_one(glimpses=glimpses)
         idea = self.first_idea(picture)
         state, looks = torch.zeros_like(idea), []

@@ -161,8 +161,8 @@ def some_lookups(count: int, seed: int, part: int) -> tuple[Tensor, ...]:
     """Queries, keys, values and the right items, as tensors."""
     how = SETTINGS["retrieval"]
     drawn = lookups(count, how["items"], tuple(how["widths"]), how["noise"], (seed, part))
-    query, key, value, item = map(torch.from_numpy, drawn)
-    return query.float(), key.float(), value.float(), item
+    *numbers, item = map(torch.from_numpy, drawn)
+    return *(part.to(torch.get_default_dtype()) for part in numbers), item
 
 
 def retrieval(run: Run, way: str, steps: int | None = None) -> Measures:
