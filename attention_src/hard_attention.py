@@ -104,7 +104,7 @@ def relax(
     """
     must_be_warm(temperature)
     if temperature == 0:
-        raise ValueError("temperature must be above 0: at 0 there is no gradient; call draw")
+        raise ValueError("temperature must be above 0: at 0, call draw")
     return ((scores + noise) / temperature).softmax(dim=-1)
 
 
