@@ -490,6 +490,14 @@ def test_the_surprise_gives_the_policy_no_way_around():
     assert_close(found, expected)
 
 
+def test_what_the_viewer_hopes_does_not_move_what_it_sees():
+    """The baseline watches; only its own two tables are trained by it."""
+    model, picture = viewer(), normal(2, 12, 12)
+    model(picture, 2, best).hoped.sum().backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {"hope.weight", "hope.bias"}
+
+
 def test_the_soft_viewer_looks_at_all_windows_through_attend():
     model, picture = viewer(SoftViewer), normal(2, 12, 12)
     logits, weights = model(picture)
