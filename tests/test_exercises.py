@@ -13,6 +13,7 @@ from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import cost as price
+from attention_src.exercises import hard_attention as hard
 from attention_src.exercises import hierarchical as h
 from attention_src.exercises import looking as eye
 from attention_src.exercises import luong as step
@@ -160,6 +161,38 @@ MISTAKES = {
             "the first stands for all",
         ),
         (lambda points: n.hull(points) if len(points) > 2 else list(range(len(points)))[1:], "one point has one"),
+    ],
+    hard.check_surrogate: [
+        (lambda scores, place, loss, base: -hard.surrogate(scores, place, loss, base), "(-2, 3, -1)"),
+        (
+            lambda scores, place, loss, base: (
+                (loss - base).detach() * scores.softmax(-1).gather(-1, place[:, None])[:, 0]
+            ).mean(),
+            "(-2, 3, -1)",
+        ),
+        (lambda scores, place, loss, base: hard.surrogate(scores, place, loss, 0.0), "says nothing"),
+        (lambda scores, place, loss, base: len(loss) * hard.surrogate(scores, place, loss, base), "not their sum"),
+        (
+            lambda scores, place, loss, base: (
+                (loss - base) * scores.log_softmax(-1).gather(-1, place[:, None])[:, 0]
+            ).mean(),
+            "get no gradient",
+        ),
+    ],
+    hard.check_others_mean: [
+        (lambda losses: losses.mean().expand_as(losses), "the loss of the other"),
+        (lambda losses: losses.flip(0), "own loss"),
+        (lambda losses: (losses.sum() - losses) / len(losses), "the loss of the other"),
+    ],
+    hard.check_best_baseline: [
+        (lambda weights, losses: weights @ losses, "far from the mean"),
+        (lambda weights, losses: losses[0] * 0, "with equal shares"),
+        (lambda weights, losses: losses.mean(), "far from the mean"),
+    ],
+    hard.check_hard_with_slope: [
+        (lambda scores, noise, t: ((scores + noise) / t).softmax(-1), "exactly"),
+        (lambda scores, noise, t: hard.hard_with_slope(scores, 0 * noise, t), "best sum"),
+        (lambda scores, noise, t: hard.hard_with_slope(scores, noise, 1.0), "the gradient by the scores"),
     ],
     a.check_masked_softmax: [
         (lambda scores, mask: scores * mask, "3/4 and 1/4"),
@@ -976,6 +1009,10 @@ SOLUTIONS = {
     links.check_agreed: links.agreed,
     links.check_what_matters: links.what_matters,
     look.check_annotations: look.annotations,
+    hard.check_surrogate: hard.surrogate,
+    hard.check_others_mean: hard.others_mean,
+    hard.check_best_baseline: hard.best_baseline,
+    hard.check_hard_with_slope: hard.hard_with_slope,
     look.check_look_then_step: look.look_then_step,
     look.check_maxout: look.maxout,
     look.check_best_by_length: look.best_by_length,
