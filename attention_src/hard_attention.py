@@ -210,12 +210,12 @@ def thumbnail(picture: Float[Tensor, "batch rows columns"], block: int) -> Float
 
 
 class Seen(NamedTuple):
-    """What a viewer says of some pictures, and where it looked."""
+    """What a viewer says of some pictures after each glimpse, and where it looked."""
 
-    logits: Float[Tensor, "batch answers"]
+    logits: Float[Tensor, "batch glimpses answers"]
     places: Int[Tensor, "batch glimpses"]
-    log_p: Float[Tensor, "batch glimpses"]  # of the places, by the viewer's own policy
-    expected: Float[Tensor, "batch glimpses"]  # the reward that it expected before each glimpse: the baseline
+    log_p: Float[Tensor, "batch glimpses k"]  # of all places, before each glimpse
+    hoped: Float[Tensor, "batch glimpses"]  # the reward that it expected: the baseline
 
 
 def sampled(scores: Float[Tensor, "batch k"]) -> Int[Tensor, " batch"]:
@@ -234,9 +234,9 @@ def anywhere(scores: Float[Tensor, "batch k"]) -> Int[Tensor, " batch"]:
 
 
 class Watcher(nn.Module):
-    """What both viewers share: a thumbnail for the first idea, and eyes that say what a window shows, and where."""
+    """What both viewers share: a thumbnail that gives an idea where to look, and eyes that say what a window shows."""
 
-    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 2, block: int = 4, hidden: int = 64):
+    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 4, block: int = 4, hidden: int = 64):
         super().__init__()
         at_least_one(answers=answers, side=side, stride=stride, block=block, hidden=hidden)
         if side > size:
@@ -248,24 +248,25 @@ class Watcher(nn.Module):
         self.gist = nn.Linear((size // block) ** 2, hidden)
         self.what = nn.Sequential(nn.Linear(side**2, 2 * hidden), nn.ReLU(), nn.Linear(2 * hidden, hidden))
         self.where = nn.Embedding(self.across**2, hidden)
+        nn.init.normal_(self.where.weight, std=0.1)  # with its usual 1 it would drown what the window shows
         self.readout = nn.Linear(hidden, answers)
 
     def first_idea(self, picture: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch hidden"]:
-        """Give the state before the first glimpse."""
+        """Give what the thumbnail says."""
         return self.gist(thumbnail(picture, self.block)).tanh()
 
 
 class Viewer(Watcher):
-    """Look at a few windows of a picture, one after the other; then say what it shows.
+    """Look at a few windows of a picture, one after the other; say after each what the picture shows.
 
-    The state after each glimpse scores all places where the next one could be. No pixel of theirs is needed for it.
+    The thumbnail and the state say where the next glimpse will be. No pixel of a window is read before it is chosen.
     """
 
-    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 2, block: int = 4, hidden: int = 64):
+    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 4, block: int = 4, hidden: int = 64):
         super().__init__(size, answers, side, stride, block, hidden)
         self.move = nn.GRUCell(hidden, hidden)
-        self.policy = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, self.across**2))
-        self.hope = nn.Linear(hidden, 1)
+        self.policy = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, self.across**2))
+        self.hope = nn.Linear(2 * hidden, 1)
 
     @checked
     def look(
@@ -287,35 +288,56 @@ class Viewer(Watcher):
         choose: Callable[[Tensor], Tensor] = sampled,
     ) -> Seen:
         """Look ``glimpses`` times; ``choose`` makes a place of the scores."""
-        state = self.first_idea(picture)
-        looks = []
+        at_least_one(glimpses=glimpses)
+        idea = self.first_idea(picture)
+        state, looks = torch.zeros_like(idea), []
         for _ in range(glimpses):
-            log_p = self.policy(state).log_softmax(dim=-1)
+            known = torch.cat([idea, state], dim=1)
+            log_p = self.policy(known).log_softmax(dim=-1)
             place = choose(log_p)
-            chosen = log_p.gather(1, place[:, None])[:, 0]
-            looks.append((place, chosen, self.hope(state.detach())[:, 0]))
             state = self.look(picture, place, state)
-        if not looks:
-            nothing = picture.new_zeros(len(picture), 0)
-            return Seen(self.readout(state), nothing.long(), nothing, nothing)
-        return Seen(self.readout(state), *(torch.stack(kind, dim=1) for kind in zip(*looks, strict=True)))
+            hoped = self.hope(known.detach())[:, 0]
+            looks.append((self.readout(state), place, log_p, hoped))
+        return Seen(*(torch.stack(each, dim=1) for each in zip(*looks, strict=True)))
 
 
 @checked
-def viewer_loss(seen: Seen, answer: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Teach a viewer: what to say by its gradient, where to look by REINFORCE, what to hope by least squares."""
-    reward = (seen.logits.argmax(dim=-1) == answer).to(seen.logits.dtype)
-    surprise = reward[:, None] - seen.expected
-    say = cross_entropy(seen.logits, answer)
-    where = -(surprise.detach() * seen.log_p).sum(dim=1).mean()
+def returns(
+    right: Float[Tensor, "batch glimpses"],
+) -> Float[Tensor, "batch glimpses"]:
+    """Give each glimpse the rewards that come after it, its own too, as a share of all glimpses.
+
+    >>> returns(torch.tensor([[0.0, 1.0, 1.0, 0.0]]))
+    tensor([[0.5000, 0.5000, 0.2500, 0.0000]])
+    """
+    return right.flip(1).cumsum(dim=1).flip(1) / right.shape[1]
+
+
+@checked
+def viewer_loss(
+    seen: Seen,
+    answer: Int[Tensor, " batch"],
+    stay_open: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Teach what to say by its gradient, where to look by REINFORCE, what to hope by least squares.
+
+    ``stay_open`` rewards the entropy of the policy, so that it does not settle before it has looked around.
+    """
+    logits, glimpses = seen.logits, seen.places.shape[1]
+    say = cross_entropy(logits.flatten(0, 1), answer.repeat_interleave(glimpses))
+    right = (logits.argmax(dim=-1) == answer[:, None]).to(logits.dtype)
+    surprise = returns(right) - seen.hoped
+    chosen = seen.log_p.gather(-1, seen.places[..., None])[..., 0]
+    where = -(surprise.detach() * chosen).sum(dim=1).mean()
     hope = surprise.square().sum(dim=1).mean()
-    return say + where + hope
+    entropy = -(seen.log_p.exp() * seen.log_p).sum(dim=-1).mean()
+    return say + where + hope - stay_open * entropy
 
 
 class SoftViewer(Watcher):
     """Look once, softly, at all windows of a picture. The scores compare what the windows show with the first idea."""
 
-    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 2, block: int = 4, hidden: int = 64):
+    def __init__(self, size: int, answers: int, side: int = 8, stride: int = 4, block: int = 4, hidden: int = 64):
         super().__init__(size, answers, side, stride, block, hidden)
         self.query, self.key = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.score = ScaledDot()

@@ -36,8 +36,8 @@ def test_clutter_is_there_and_not_too_much():
 
 
 def test_all_corners_occur_and_both_borders():
-    corners = pictures(3000, seed=0).corners
-    assert {tuple(corner) for corner in corners} == {(r, c) for r in range(17) for c in range(17)}
+    corners = pictures(500, seed=0).corners
+    assert {tuple(corner) for corner in corners} == {(r, c) for r in range(0, 17, 4) for c in range(0, 17, 4)}
 
 
 def test_the_seed_says_all():

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 SIZE = 24  # pixels of a picture's side
 DIGIT = 8  # of a digit's side
+GRID = 4  # pixels from one place where a digit can stand to the next
 PIECE = 4  # of the side of a piece of clutter
 PIECES = 6  # pieces of clutter in a picture
 TEST = 500  # digits that are kept for the test
@@ -43,26 +44,29 @@ def pictures(count: int, seed: int, test: bool = False) -> Pictures:
 
     >>> some = pictures(2, seed=0)
     >>> some.pixels.shape, some.answers.tolist(), some.corners.tolist()
-    ((2, 24, 24), [6, 0], [[8, 4], [5, 0]])
+    ((2, 24, 24), [6, 0], [[8, 4], [4, 0]])
     """
     digits, answers = handwritten(test)
     random = np.random.default_rng([seed, test])
     chosen = random.integers(len(digits), size=count)
-    corners = random.integers(SIZE - DIGIT + 1, size=(count, 2))
+    corners = GRID * random.integers((SIZE - DIGIT) // GRID + 1, size=(count, 2))
     sources = random.integers(len(digits), size=(count, PIECES))  # the digits that the pieces are cut from
     cuts = random.integers(DIGIT - PIECE + 1, size=(count, PIECES, 2))
     places = random.integers(SIZE - PIECE + 1, size=(count, PIECES, 2))
     pixels = np.zeros((count, SIZE, SIZE), np.float32)
-    for picture in range(count):
-        _paste(pixels[picture], digits[chosen[picture]], corners[picture])
-        for piece in range(PIECES):
-            row, column = cuts[picture, piece]
-            cut = digits[sources[picture, piece], row : row + PIECE, column : column + PIECE]
-            _paste(pixels[picture], cut, places[picture, piece])
+    _paste(pixels, digits[chosen], corners)
+    inside = np.arange(PIECE)
+    for piece in range(PIECES):
+        row, column = cuts[:, piece].T
+        cut = digits[
+            sources[:, piece, None, None], (row[:, None] + inside)[..., None], (column[:, None] + inside)[:, None]
+        ]
+        _paste(pixels, cut, places[:, piece])
     return Pictures(pixels, answers[chosen], corners)
 
 
-def _paste(picture: np.ndarray, ink: np.ndarray, corner: np.ndarray) -> None:
-    row, column = corner
-    under = picture[row : row + len(ink), column : column + len(ink)]
-    np.maximum(under, ink, out=under)
+def _paste(pixels: np.ndarray, ink: np.ndarray, corners: np.ndarray) -> None:
+    """Put one square of ink into each picture, where its corner says."""
+    rows, columns = (corners[:, axis, None] + np.arange(ink.shape[1]) for axis in (0, 1))
+    where = np.arange(len(pixels))[:, None, None], rows[:, :, None], columns[:, None, :]
+    pixels[where] = np.maximum(pixels[where], ink)
