@@ -451,6 +451,32 @@ TOLERANCE = {
 }
 
 
+# What the two widgets begin with
+
+
+def arena() -> dict:
+    """Four options whose expected loss REINFORCE sees wide and right, and Gumbel-softmax narrow and off."""
+    return {
+        "options": [[1.0, 2.0], [0.5, 1.0], [0.0, 0.0], [-0.5, -1.0]],
+        "wanted": -2.5,
+        "temperature": 1.0,
+        "draws": 300,
+        "seed": 1,
+    }
+
+
+def viewing() -> dict:
+    """The viewer that seed 0 trained, and pictures of the test, as they come."""
+    shown = pictures(12, seed=9, test=True)
+    return {
+        "model": load_viewer(),
+        "pictures": shown.pixels,
+        "answers": shown.answers,
+        "glimpses": SETTINGS["pictures"]["glimpses"],
+        "places": [12],
+    }
+
+
 # Pictures and widgets
 
 

@@ -21,7 +21,6 @@ FEWEST, MOST = 2, 5  # options
 LARGEST = 3.0  # of scores and values
 COLDEST, HOTTEST = 0.05, 5.0
 DRAWS, SEEDS = 5000, 999
-ENOUGH = 100  # draws for a word on bias
 ZERO = 1e-9  # an exact gradient shorter than this counts as zero
 NAMES = {
     "reinforce": "REINFORCE",
@@ -144,7 +143,8 @@ class Estimators(Widget):
             panels = figure.subplots(len(NAMES), 1, sharex=True)
             for axes, (name, text) in zip(panels, NAMES.items(), strict=True):
                 numbers = seen.estimates[name][:, self.at].clamp(truth - far, truth + far)
-                axes.hist(numbers.numpy().round(6), bins=61, range=(truth - far, truth + far), color=colours["muted"])
+                heaps = np.histogram(numbers.numpy().round(6), bins=61, range=(truth - far, truth + far))
+                axes.stairs(*heaps, fill=True, color=colours["muted"])
                 axes.axvline(truth, color=colours["ink"], linestyle="--", linewidth=1.2)
                 if len(numbers):
                     axes.axvline(seen.measured[name].mean[self.at].item(), color=colours["accent"], linewidth=2)
@@ -156,7 +156,8 @@ class Estimators(Widget):
 
     def summary(self) -> str:
         """Say how good each estimator is after the draws."""
-        numbers = "; ".join(f"{text} {said(one)}" for text, one in zip(NAMES.values(), self.seen.measured.values(), strict=True))
+        measured = self.seen.measured
+        numbers = "; ".join(f"{text} {said(measured[name])}" for name, text in NAMES.items())
         return f"{len(self.options)} options, temperature {self.temperature:g}, {self.draws} draws: {numbers}"
 
 
