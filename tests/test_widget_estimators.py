@@ -165,12 +165,17 @@ def same(maths, shown):
     np.testing.assert_allclose(found["exact"], seen.exact, **CLOSE)
     for name in NAMES:
         mine, theirs = seen.measured[name], found["kinds"][name]
-        np.testing.assert_allclose(np.reshape(found["all"][name], seen.estimates[name].shape), seen.estimates[name], **CLOSE)
+        np.testing.assert_allclose(
+            np.reshape(found["all"][name], seen.estimates[name].shape), seen.estimates[name], **CLOSE
+        )
         if mine.mean is not None:
             np.testing.assert_allclose(theirs["mean"], mine.mean, **CLOSE)
         for part in ("bias", "variance", "chance"):
             expected = getattr(mine, part)
-            assert theirs[part] == (None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-9)), (name, part)
+            assert theirs[part] == (None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-9)), (
+                name,
+                part,
+            )
 
 
 def test_the_page_computes_as_python_does(maths):
@@ -224,14 +229,18 @@ def check(page, shown):
     seen, count = shown.seen, len(shown.options)
     table = np.reshape(numbers(part(page, ".es-table td:not(:empty)").all_inner_texts()), (-1, count))
     np.testing.assert_allclose(table[0], seen.exact, atol=5.1e-4)
-    for row, strip, one in zip(table[1:], part(page, ".es-numbers").all_inner_texts(), seen.measured.values(), strict=False):
+    for row, strip, one in zip(
+        table[1:], part(page, ".es-numbers").all_inner_texts(), seen.measured.values(), strict=False
+    ):
         np.testing.assert_allclose(row, one.mean, atol=5.1e-4)
         said = strip.replace("(", "").replace(")", "").split()
         assert said[:2] == ["off", "by"]
         assert float(said[2]) == pytest.approx(one.bias, abs=0.006 if one.bias < 10 else 0.6)
         if shown.draws > 1:
             assert float(said[4]) == pytest.approx(one.chance, abs=0.006 if one.chance < 10 else 0.6)
-            assert float(said[7].replace(",", "")) == pytest.approx(one.variance, abs=0.006 if one.variance < 10 else 0.6)
+            assert float(said[7].replace(",", "")) == pytest.approx(
+                one.variance, abs=0.006 if one.variance < 10 else 0.6
+            )
     assert len(table) == (6 if shown.draws else 1)
     assert part(page, ".es-count").inner_text().startswith(f"{shown.draws:,} draw")
 

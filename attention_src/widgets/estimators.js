@@ -179,7 +179,7 @@ function render({ model, el }) {
     for (const end of ["y1", "y2"]) line.setAttribute(end, down(2, now.wanted));
     const last = n ? found.places[n - 1] : -1, write = (j, part, x, bold) => s("text", { x: across(j, many), y: TOPS[part] + HIGH + 24, "text-anchor": "middle", class: bold ? "es-drawn" : "" }, fixed(x));
     numbers.replaceChildren(...found.chances.map((p, j) => write(j, 0, p, j === last)), ...found.losses.map((loss, j) => write(j, 1, loss, j === last)),
-      s("text", { x: W - 20, y: TOPS[1] + HIGH + 24, "text-anchor": "middle", class: "es-side" }, "wanted"),
+      s("text", { x: W, y: TOPS[1] + HIGH + 24, "text-anchor": "end", class: "es-side" }, "wanted"),
       ...found.losses.map((_, j) => s("text", { x: across(j, many), y: TOPS[1] + HIGH + 44, "text-anchor": "middle", class: "es-side" }, j === last ? `▴ ${j + 1}` : j + 1)));
     for (const one of draws) one.disabled = now.draws >= DRAWS;
     again.disabled = !now.draws;

@@ -150,7 +150,7 @@ class Estimators(Widget):
                     axes.axvline(seen.measured[name].mean[self.at].item(), color=colours["accent"], linewidth=2)
                 axes.set(yticks=[], xlim=(truth - far, truth + far))
                 axes.spines["left"].set_visible(False)
-                axes.set_title(f"{text}: {said(seen.measured[name])}", loc="left", pad=2)
+                axes.set_title(f"{text}: {said(seen.measured[name])}", loc="left", pad=2, fontsize=8.8)
             panels[-1].set_xlabel(f"gradient of score {self.at + 1}")
         return figure
 

@@ -1,4 +1,4 @@
-"""A widget of chapter 09: a picture that is seen through a few small windows, placed by the reader, a policy or chance."""
+"""A widget of chapter 09: a picture seen through small windows, placed by the reader, by a policy or by chance."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -68,7 +68,9 @@ class Glimpses(Widget):
     ):
         pictures = np.asarray(pictures)
         if pictures.ndim != 3 or not np.array_equal(pictures * INK, (pictures * INK).round().clip(0, INK)):
-            raise ValueError(f"pictures must be (pictures, rows, columns) in sixteenths from 0 to 1, but are {pictures}")
+            raise ValueError(
+                f"pictures must be (pictures, rows, columns) in sixteenths from 0 to 1, but are {pictures}"
+            )
         if len(pictures) != len(answers):
             raise ValueError(f"answers must be one for each of {len(pictures)} pictures, but are {len(answers)}")
         weights = pack(model.state_dict())
