@@ -59,12 +59,28 @@ def read_near(query: Tensor, key: Tensor, value: Tensor, near: Tensor) -> Tensor
     return weigh((key[near] @ query)[None])[0] @ value[near]
 
 
+@checked
+def near(place: Int[Tensor, " batch"], across: int, reach: int) -> Bool[Tensor, "batch k"]:
+    """Tell which places of a square grid are at most ``reach`` rows and columns away.
+
+    >>> near(torch.tensor([0]), across=3, reach=1).view(3, 3)
+    tensor([[ True,  True, False],
+            [ True,  True, False],
+            [False, False, False]])
+    """
+    every = torch.arange(across**2, device=place.device)
+    rows = (every // across - (place // across)[:, None]).abs()
+    columns = (every % across - (place % across)[:, None]).abs()
+    return torch.maximum(rows, columns) <= reach
+
+
 # A random choice
 
 
 def gumbel(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw Gumbel noise, -log of -log of a uniform number, in the shape of ``like``."""
-    return -torch.empty_like(like).exponential_(generator=generator).log()
+    uniform = torch.rand(like.shape, generator=generator, dtype=like.dtype)
+    return -(-uniform.log()).log()
 
 
 @checked
@@ -88,7 +104,7 @@ def relax(
     """
     must_be_warm(temperature)
     if temperature == 0:
-        raise ValueError("temperature must be above 0: at 0 there is no gradient; call draw")
+        raise ValueError("temperature must be above 0: at 0, call draw")
     return ((scores + noise) / temperature).softmax(dim=-1)
 
 
@@ -123,7 +139,10 @@ def reinforce(
     places: Int[Tensor, " samples"],
     baseline: float | Float[Tensor, " samples"] = 0.0,
 ) -> Float[Tensor, "samples k"]:
-    """Estimate the gradient once for each drawn place: (loss - baseline) times the gradient of log p(place)."""
+    """Estimate the gradient once for each drawn place.
+
+    Each is (loss - baseline) times the gradient of log p(place).
+    """
     surprise = loss(value[places]) - baseline
     toward = one_hot(places, len(scores)) - scores.softmax(dim=0)
     return surprise[:, None] * toward
@@ -138,7 +157,10 @@ def pathwise(
     temperature: float,
     straight: bool = False,
 ) -> Float[Tensor, "samples k"]:
-    """Estimate the gradient once for each noise, through Gumbel-softmax weights, or straight through."""
+    """Estimate the gradient once for each noise.
+
+    Through Gumbel-softmax weights, or straight through a hard choice.
+    """
     copies = scores.detach().expand_as(noise).clone().requires_grad_()
     with torch.enable_grad():
         weights = relax(copies, noise, temperature)
@@ -287,7 +309,7 @@ class Viewer(Watcher):
         glimpses: int,
         choose: Callable[[Tensor], Tensor] = sampled,
     ) -> Seen:
-        """Look ``glimpses`` times; ``choose`` makes a place of the scores."""
+        """Look several times; ``choose`` makes a place of the scores."""
         at_least_one(glimpses=glimpses)
         idea = self.first_idea(picture)
         state, looks = torch.zeros_like(idea), []
@@ -319,12 +341,14 @@ def viewer_loss(
     answer: Int[Tensor, " batch"],
     stay_open: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Teach what to say by its gradient, where to look by REINFORCE, what to hope by least squares.
+    """Teach what to say, where to look, and what to hope.
 
-    ``stay_open`` rewards the entropy of the policy, so that it does not settle before it has looked around.
+    ``stay_open`` rewards the entropy of the policy, so that it does not
+    settle before it has looked around.
     """
     logits, glimpses = seen.logits, seen.places.shape[1]
-    say = cross_entropy(logits.flatten(0, 1), answer.repeat_interleave(glimpses))
+    wanted = answer.repeat_interleave(glimpses)
+    say = cross_entropy(logits.flatten(0, 1), wanted)
     right = (logits.argmax(dim=-1) == answer[:, None]).to(logits.dtype)
     surprise = returns(right) - seen.hoped
     chosen = seen.log_p.gather(-1, seen.places[..., None])[..., 0]

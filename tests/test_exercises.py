@@ -12,6 +12,7 @@ from attention_src.exercises import attention as a
 from attention_src.exercises import bahdanau as look
 from attention_src.exercises import bottleneck as b
 from attention_src.exercises import cost as price
+from attention_src.exercises import hard_attention as h
 from attention_src.exercises import luong as step
 from attention_src.exercises import multi_head as m
 from attention_src.exercises import positions as p
@@ -57,6 +58,38 @@ def chunk_by_chunk(query, key, value, chunk):
 LOW = -1e9  # what many programs write in place of minus infinity
 
 MISTAKES = {
+    h.check_surrogate: [
+        (lambda scores, place, loss, base: -h.surrogate(scores, place, loss, base), "(-2, 3, -1)"),
+        (
+            lambda scores, place, loss, base: (
+                (loss - base).detach() * scores.softmax(-1).gather(-1, place[:, None])[:, 0]
+            ).mean(),
+            "(-2, 3, -1)",
+        ),
+        (lambda scores, place, loss, base: h.surrogate(scores, place, loss, 0.0), "says nothing"),
+        (lambda scores, place, loss, base: len(loss) * h.surrogate(scores, place, loss, base), "not their sum"),
+        (
+            lambda scores, place, loss, base: (
+                (loss - base) * scores.log_softmax(-1).gather(-1, place[:, None])[:, 0]
+            ).mean(),
+            "get no gradient",
+        ),
+    ],
+    h.check_others_mean: [
+        (lambda losses: losses.mean().expand_as(losses), "the loss of the other"),
+        (lambda losses: losses.flip(0), "own loss"),
+        (lambda losses: (losses.sum() - losses) / len(losses), "the loss of the other"),
+    ],
+    h.check_best_baseline: [
+        (lambda weights, losses: weights @ losses, "far from the mean"),
+        (lambda weights, losses: losses[0] * 0, "with equal shares"),
+        (lambda weights, losses: losses.mean(), "far from the mean"),
+    ],
+    h.check_hard_with_slope: [
+        (lambda scores, noise, t: ((scores + noise) / t).softmax(-1), "exactly"),
+        (lambda scores, noise, t: h.hard_with_slope(scores, 0 * noise, t), "best sum"),
+        (lambda scores, noise, t: h.hard_with_slope(scores, noise, 1.0), "the gradient by the scores"),
+    ],
     a.check_masked_softmax: [
         (lambda scores, mask: scores * mask, "3/4 and 1/4"),
         (lambda scores, mask: a.masked_softmax(scores.T, mask.T).T, "3/4 and 1/4"),
@@ -819,6 +852,10 @@ SOLUTIONS = {
     links.check_agreed: links.agreed,
     links.check_what_matters: links.what_matters,
     look.check_annotations: look.annotations,
+    h.check_surrogate: h.surrogate,
+    h.check_others_mean: h.others_mean,
+    h.check_best_baseline: h.best_baseline,
+    h.check_hard_with_slope: h.hard_with_slope,
     look.check_look_then_step: look.look_then_step,
     look.check_maxout: look.maxout,
     look.check_best_by_length: look.best_by_length,

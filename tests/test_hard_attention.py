@@ -18,6 +18,7 @@ from attention_src.hard_attention import (
     glimpse,
     gumbel,
     hardest,
+    near,
     pathwise,
     quality,
     read_all,
@@ -25,6 +26,7 @@ from attention_src.hard_attention import (
     read_near,
     reinforce,
     relax,
+    returns,
     running_mean,
     sampled,
     straight_through,
@@ -111,6 +113,14 @@ def test_soft_reads_all_hard_reads_one_value_local_reads_a_window():
         assert (key.read, value.read) == (compared, values)
 
 
+def test_near_by_hand():
+    found = near(torch.tensor([5, 6]), across=3, reach=1).view(2, 3, 3)
+    assert found[0].tolist() == [[False, True, True]] * 3
+    assert found[1].tolist() == [[False] * 3, [True, True, False], [True, True, False]]
+    assert near(torch.tensor([4]), across=3, reach=0).sum() == 1
+    assert near(torch.tensor([4]), across=5, reach=9).all()
+
+
 def test_the_three_looks_agree_where_they_must():
     query, key, value = normal(4), normal(K, 4, seed=1), normal(K, V, seed=2)
     soft = torch.nn.functional.scaled_dot_product_attention(query[None], key, value, scale=1.0)[0]
@@ -181,12 +191,14 @@ def test_straight_through_is_exactly_hard_in_single_precision_too():
     assert straight_through(soft).unique().tolist() == [0.0, 1.0]
 
 
-def test_pytorchs_own_gumbel_softmax_agrees():
-    scores = normal(B, K)
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_pytorchs_own_gumbel_softmax_has_the_same_mean_and_spread(temperature):
+    many = normal(K).expand(100_000, K)
     torch.manual_seed(3)
-    theirs = torch.nn.functional.gumbel_softmax(scores, tau=0.7, hard=True)
-    torch.manual_seed(3)
-    assert_close(straight_through(relax(scores, gumbel(scores), 0.7)), theirs)
+    theirs = torch.nn.functional.gumbel_softmax(many, tau=temperature)
+    ours = relax(many, gumbel(many), temperature)
+    assert_close(ours.mean(0), theirs.mean(0), rtol=0, atol=0.01)
+    assert_close(ours.std(0), theirs.std(0), rtol=0, atol=0.01)
 
 
 # The estimators: enumeration is the oracle
@@ -368,30 +380,44 @@ def test_where_to_look_does_not_depend_on_pixels_not_yet_read():
     model, picture = viewer(), normal(2, 12, 12)
     changed = picture.clone()
     changed[:, 0, 0] += 1
-    changed[:, 0, 1] -= 1
+    changed[:, 0, 1] -= 1  # the mean of the block stays
     first = model(picture, 1, best)
     assert_close(model(changed, 1, best).places, first.places)
     assert_close(model(changed, 1, best).log_p, first.log_p)
 
 
-def test_a_viewer_says_where_it_looked_and_how_probable_that_was():
+def test_a_viewer_step_by_step():
     model, picture = viewer(), normal(2, 12, 12)
     seen = model(picture, 3, best)
-    assert seen.places.shape == seen.log_p.shape == seen.expected.shape == (2, 3)
-    state = model.first_idea(picture)
+    assert seen.logits.shape == (2, 3, 7)
+    idea, state = model.first_idea(picture), torch.zeros(2, 11).double()
+    assert_close(idea, model.gist(thumbnail(picture, 3)).tanh())
     for step in range(3):
-        log_p = model.policy(state).log_softmax(-1)
-        assert_close(seen.places[:, step], log_p.argmax(-1))
-        assert_close(seen.log_p[:, step], log_p.amax(-1))
-        state = model.look(picture, seen.places[:, step], state)
-    assert_close(seen.logits, model.readout(state))
+        known = torch.cat([idea, state], dim=1)
+        assert_close(seen.log_p[:, step], model.policy(known).log_softmax(-1))
+        assert_close(seen.places[:, step], seen.log_p[:, step].argmax(-1))
+        assert_close(seen.hoped[:, step], model.hope(known)[:, 0])
+        pixels = windows(picture, 4, 2)[torch.arange(2), seen.places[:, step]]
+        state = model.move((model.what(pixels) + model.where(seen.places[:, step])).relu(), state)
+        assert_close(seen.logits[:, step], model.readout(state))
 
 
-def test_no_glimpse_is_the_thumbnail_alone():
+def test_later_glimpses_do_not_change_earlier_answers():
     model, picture = viewer(), normal(2, 12, 12)
-    seen = model(picture, 0)
-    assert seen.places.shape == (2, 0)
-    assert_close(seen.logits, model.readout(model.first_idea(picture)))
+    few, many = model(picture, 2, best), model(picture, 5, best)
+    assert_close(many.logits[:, :2], few.logits)
+    assert_close(many.places[:, :2], few.places)
+
+
+def test_the_thumbnail_says_where_and_never_what():
+    """With the same window, another thumbnail gives the same answer."""
+    model, picture = viewer(), normal(2, 12, 12)
+    other = picture.clone()
+    other[:, 8:, 8:] += 3  # outside the window of place 0
+    corner = lambda scores: torch.zeros(2, dtype=torch.long)  # noqa: E731
+    one, two = model(picture, 1, corner), model(other, 1, corner)
+    assert_close(one.logits, two.logits)
+    assert one.log_p.sub(two.log_p).abs().max() > 1e-3
 
 
 def test_the_ways_to_choose():
@@ -402,44 +428,56 @@ def test_the_ways_to_choose():
         assert_close(shares, torch.tensor(expected), rtol=0, atol=0.01)
 
 
-def enumerated(model, picture, answer):
-    """The expected reward of one glimpse, over all places, with its gradient."""
-    state = model.first_idea(picture)
-    chance = model.policy(state).softmax(-1)
-    reward = torch.stack(
-        [
-            (model.readout(model.look(picture, torch.full((len(picture),), place), state)).argmax(-1) == answer)
-            for place in range(chance.shape[1])
-        ],
-        dim=1,
-    )
-    return (chance * reward).sum(dim=1).mean()
+def test_returns_by_hand():
+    """Four glimpses, right after the second and third: the first two lead to both, the third to its own."""
+    assert_close(returns(torch.tensor([[0.0, 1.0, 1.0, 0.0]])), torch.tensor([[0.5, 0.5, 0.25, 0.0]]))
+
+
+def paths(model, glimpses):
+    """All sequences of places of one picture."""
+    places = [torch.arange(model.across**2)] * glimpses
+    return torch.cartesian_prod(*places).view(-1, glimpses)
+
+
+def follow(path):
+    """A way to choose that follows these places (pictures, glimpses)."""
+    steps = iter(path.unbind(dim=1))
+    return lambda scores: next(steps)
 
 
 def test_the_viewers_loss_has_the_gradient_of_the_expected_reward():
-    """The oracle: try every place. The policy's last layer gets no other gradient than REINFORCE."""
-    model, picture, answer = viewer(stride=4), normal(2, 12, 12), torch.tensor([3, 5])
+    """The oracle: try every path of two glimpses. The policy's last layer is trained by REINFORCE alone."""
+    model, glimpses = viewer(stride=4), 2
+    every = paths(model, glimpses)  # 81 of them
+    picture = (5 * normal(1, 12, 12)).expand(len(every), -1, -1)
+    seen = model(picture, glimpses, follow(every))
+    chance = seen.log_p.gather(-1, every[..., None]).sum(dim=1)[:, 0].exp()
+    assert_close(chance.sum(), torch.tensor(1.0).double())
+    answer = seen.logits.argmax(-1).flatten().mode().values[None]
+    right = (seen.logits.argmax(-1) == answer).double()
+    assert 0.1 < right.mean() < 0.9
     weight = model.policy[-1].weight
-    exact = torch.autograd.grad(-enumerated(model, picture, answer), weight)[0]
-    chance = model.policy(model.first_idea(picture)).softmax(-1)
+    exact = torch.autograd.grad(-(chance * right.mean(dim=1)).sum(), weight)[0]
     found = torch.zeros_like(exact)
-    for first in range(9):
-        for second in range(9):  # the two pictures choose on their own
-            places = torch.tensor([first, second])
-            seen = model(picture, 1, lambda scores, places=places: places)
-            gradient = torch.autograd.grad(viewer_loss(seen, answer), weight)[0]
-            found += chance[0, first].detach() * chance[1, second].detach() * gradient
+    for path, share in zip(every, chance.tolist(), strict=True):
+        loss = viewer_loss(model(picture[:1], glimpses, follow(path[None])), answer)
+        found += share * torch.autograd.grad(loss, weight)[0]
     assert_close(found, exact)
 
 
 def test_the_viewers_loss_by_hand():
     model, picture = viewer(), normal(2, 12, 12)
     seen = model(picture, 2, best)
-    answer = torch.stack([seen.logits[0].argmax(), seen.logits[1].argmin()])  # one right, one wrong
-    reward = torch.tensor([[1.0], [0.0]]).double()
-    surprise = reward - seen.expected
-    expected = cross_entropy(seen.logits, answer) - (surprise * seen.log_p).sum() / 2 + surprise.square().sum() / 2
+    answer = torch.stack([seen.logits[0, 1].argmax(), seen.logits[1, 0].argmin()])
+    right = (seen.logits.argmax(-1) == answer[:, None]).double()
+    reward = torch.stack([right.sum(1) / 2, right[:, 1] / 2], dim=1)
+    surprise = reward - seen.hoped
+    chosen = seen.log_p.amax(-1)
+    say = (cross_entropy(seen.logits[:, 0], answer) + cross_entropy(seen.logits[:, 1], answer)) / 2
+    expected = say - (surprise * chosen).sum() / 2 + surprise.square().sum() / 2
     assert_close(viewer_loss(seen, answer), expected)
+    entropy = torch.distributions.Categorical(logits=seen.log_p).entropy().mean()
+    assert_close(viewer_loss(seen, answer, 0.3), expected - 0.3 * entropy)
 
 
 def test_the_surprise_gives_the_policy_no_way_around():
@@ -447,9 +485,17 @@ def test_the_surprise_gives_the_policy_no_way_around():
     model, picture, answer = viewer(), normal(2, 12, 12), torch.tensor([3, 5])
     seen = model(picture, 2, best)
     found = torch.autograd.grad(viewer_loss(seen, answer), model.hope.bias, retain_graph=True)[0]
-    reward = (seen.logits.argmax(-1) == answer).double()
-    expected = torch.autograd.grad((reward[:, None] - seen.expected).square().sum() / 2, model.hope.bias)[0]
+    reward = returns((seen.logits.argmax(-1) == answer[:, None]).double())
+    expected = torch.autograd.grad((reward - seen.hoped).square().sum() / 2, model.hope.bias)[0]
     assert_close(found, expected)
+
+
+def test_what_the_viewer_hopes_does_not_move_what_it_sees():
+    """The baseline watches; only its own two tables are trained by it."""
+    model, picture = viewer(), normal(2, 12, 12)
+    model(picture, 2, best).hoped.sum().backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {"hope.weight", "hope.bias"}
 
 
 def test_the_soft_viewer_looks_at_all_windows_through_attend():
@@ -481,13 +527,14 @@ def test_a_viewer_learns_to_look_where_the_ink_is():
         model,
         lambda m, given: viewer_loss(m(given[0], 1), given[1]),
         batch,
-        Plan(steps=400, rate=1e-2),
+        Plan(steps=250, rate=1e-2),
         report=lambda *_: None,
     )
     picture, answer = batch(10_000)
     with torch.no_grad():
-        right = (model(picture, 1, best).logits.argmax(-1) == answer).double().mean()
-        blind = (model(picture, 1, anywhere).logits.argmax(-1) == answer).double().mean()
+        right, blind = (
+            (model(picture, 1, choose).logits[:, 0].argmax(-1) == answer).double().mean() for choose in (best, anywhere)
+        )
     assert right > 0.9 > 0.7 > blind
 
 
@@ -498,6 +545,8 @@ def test_bad_input_is_named():
         viewer(block=5)
     with pytest.raises(ValueError, match="hidden must be at least 1, but is 0"):
         viewer(hidden=0)
+    with pytest.raises(ValueError, match="glimpses must be at least 1, but is 0"):
+        viewer()(normal(2, 12, 12), 0)
     with pytest.raises(TypeCheckError, match="parameter 'noise'"):
         draw(torch.zeros(3), torch.zeros(5))
     with pytest.raises(TypeCheckError, match="parameter 'places'"):

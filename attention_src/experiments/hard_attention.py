@@ -3,11 +3,12 @@
 See ``RULES`` for what was expected before the run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from attention_src import plots
-from attention_src.attention import attend, weigh
+from attention_src.attention import weigh
 from attention_src.data.digits import DIGIT, GRID, PIECE, PIECES, SIZE, TEST, Pictures, pictures
 from attention_src.data.lookups import lookups
 from attention_src.experiments import Measures, Rule, Run, Tolerance
@@ -29,6 +30,7 @@ from attention_src.hard_attention import (
     exact_gradient,
     gumbel,
     hardest,
+    near,
     pathwise,
     quality,
     reinforce,
@@ -159,8 +161,8 @@ def some_lookups(count: int, seed: int, part: int) -> tuple[Tensor, ...]:
     """Queries, keys, values and the right items, as tensors."""
     how = SETTINGS["retrieval"]
     drawn = lookups(count, how["items"], tuple(how["widths"]), how["noise"], (seed, part))
-    query, key, value, item = map(torch.from_numpy, drawn)
-    return query.float(), key.float(), value.float(), item
+    *numbers, item = map(torch.from_numpy, drawn)
+    return *(part.to(torch.get_default_dtype()) for part in numbers), item
 
 
 def retrieval(run: Run, way: str, steps: int | None = None) -> Measures:
@@ -494,3 +496,150 @@ def load_soft_viewer() -> SoftViewer:
     model = SoftViewer(SIZE, answers=10).eval()
     model.load_state_dict(weights)
     return model
+
+
+def glimpse_pictures() -> dict:
+    """Give what a figure of glimpses is made from: the trained viewer, and pictures it has not seen."""
+    some = pictures(12, seed=9, test=True)
+    return {"model": load_viewer(), "pictures": some.pixels, "answers": some.answers.tolist()}
+
+
+def arena() -> dict:
+    """Give what a figure of estimators is made from: small choices, with scores, values and what is wanted."""
+    return {
+        "By hand": {"scores": [0.0, 0.0], "values": [[4.0], [2.0]], "wanted": [0.0]},
+        "Three places": {
+            "scores": [1.0, 0.0, -1.0],
+            "values": [[2.0, 0.0], [0.0, 1.0], [-1.0, -1.0]],
+            "wanted": [0.0, 1.0],
+        },
+        "Far away": {"scores": [1.0, 0.0, -1.0], "values": [[6.0, 4.0], [4.0, 5.0], [3.0, 3.0]], "wanted": [0.0, 0.0]},
+    }
+
+
+def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> None:
+    """Draw a picture, and the windows that were read, numbered."""
+    axes.pcolormesh(np.asarray(pixels).round(2), cmap=plots.WEIGHTS, vmin=0, vmax=1, linewidth=0)
+    across = (SIZE - DIGIT) // GRID + 1
+    shown: dict[int, list[str]] = {}
+    for number, place in enumerate(places, 1):
+        shown.setdefault(int(place), []).append(str(number))
+    for place, numbers in shown.items():
+        row, column = (GRID * step for step in divmod(place, across))
+        axes.add_patch(Rectangle((column, row), DIGIT, DIGIT, fill=False, ec=plots.LIGHT["query"], lw=1.6))
+        axes.text(column + 0.5, row + 0.4, " ".join(numbers), color=plots.LIGHT["query"], va="top", fontsize=9)
+    _bare(axes)
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set(xticks=[], yticks=[])
+    for side in axes.spines.values():
+        side.set(visible=True, color=plots.LIGHT["muted"])
+
+
+@torch.no_grad()
+def three_looks(model: SoftViewer, picture: Tensor) -> dict[str, Tensor]:
+    """The weights of one picture's windows, soft, hard, and local around the best; from the same scores."""
+    scores = model(picture[None])[1].log()
+    centre = scores.argmax(dim=-1)
+    around = near(centre, model.across, 1)
+    return {"soft": weigh(scores)[0], "hard": hardest(scores)[0], "local": weigh(scores, around)[0]}
+
+
+def draw_looks(pixels: Sequence, looks: dict[str, Tensor]) -> Figure:
+    """Draw a picture and, beside it, the weights of its windows."""
+    figure = Figure(figsize=(plots.WIDTH, 1.75), layout="constrained")
+    first, *others = figure.subplots(1, 1 + len(looks))
+    draw_picture(first, pixels)
+    first.set_title("picture")
+    for axes, (name, weights) in zip(others, looks.items(), strict=True):
+        table = weights.view(5, 5).double().numpy().round(3)
+        axes.pcolormesh(table, cmap=plots.WEIGHTS, vmin=0, vmax=1, edgecolors=plots.LIGHT["rule"], linewidth=0.5)
+        axes.set_title(name)
+        _bare(axes)
+    return figure
+
+
+def draw_glimpses(model: Viewer, some: Tensor, glimpses: int) -> Figure:
+    """Draw pictures with the windows that the viewer chose, and what it said after the last."""
+    with torch.no_grad():
+        seen = model(some, glimpses, best)
+    figure = Figure(figsize=(plots.WIDTH, 1.75), layout="constrained")
+    for axes, pixels, places, logits in zip(figure.subplots(1, len(some)), some, seen.places, seen.logits, strict=True):
+        draw_picture(axes, pixels.double().numpy(), places.tolist())
+        axes.set_title("says " + ", ".join(str(answer) for answer in logits.argmax(dim=-1).tolist()))
+    return figure
+
+
+def _shown() -> Tensor:
+    return torch.from_numpy(pictures(4, seed=9, test=True).pixels)
+
+
+def _temperature_chart(measure: str, logarithm: bool, ylabel: str) -> Callable[[Results], Figure]:
+    temperatures = SETTINGS["estimators"]["temperatures"]
+
+    def draw_it(results: Results) -> Figure:
+        series = {}
+        for name, shown in (("relaxed", "Gumbel-softmax"), ("straight", "straight-through")):
+            values = [results.over_seeds(f"estimators.{named(name, t)}.{measure}").values for t in temperatures]
+            series[shown] = np.transpose(values)
+        for name, shown in (("none", "REINFORCE"), ("mean", "… mean baseline")):
+            values = results.over_seeds(f"estimators.{name}.{measure}").values
+            series[shown] = np.transpose([values] * len(temperatures))
+        if not logarithm:
+            return plots.lines_over_seeds([f"{t:g}" for t in temperatures], series, xlabel="temperature", ylabel=ylabel)
+        axes = Figure(figsize=plots.STYLE["figure.figsize"], layout="constrained").add_subplot()
+        axes.set_yticks([-2, -1, 0, 1, 2, 3], ["0.01", "0.1", "1", "10", "100", "1,000"])
+        series = {name: np.log10(values) for name, values in series.items()}
+        return plots.lines_over_seeds(
+            [f"{t:g}" for t in temperatures], series, xlabel="temperature", ylabel=ylabel, ax=axes
+        )
+
+    return draw_it
+
+
+WAY_NAMES = {
+    "soft": "soft",
+    "relaxed": "Gumbel-softmax",
+    "straight": "straight-through",
+    "mean": "mean baseline",
+    "running": "running baseline",
+    "none": "no baseline",
+}
+
+
+def _curves(results: Results) -> Figure:
+    how = SETTINGS["retrieval"]
+    steps = list(range(how["every"], how["steps"] + 1, how["every"]))
+    series = {name: 100 * np.array(results.table(f"train_{way}.curve")[1]) for way, name in WAY_NAMES.items()}
+    return plots.lines_over_seeds(steps, series, xlabel="step", ylabel="right picks, %")
+
+
+def _glimpses(results: Results) -> Figure:
+    counts = [str(count) for count in range(1, SETTINGS["pictures"]["glimpses"] + 1)]
+    series = {}
+    for part, name in (("policy", "chosen"), ("random", "random")):
+        series[name] = 100 * np.array(results.table(f"{part}.right")[1])
+    for part, name in (("soft", "soft, all"), ("convolution", "convolutions, all"), ("dense", "dense, all")):
+        median = results.over_seeds(f"{part}.right").median
+        series[name] = [[100 * median] * len(counts)]
+    return plots.lines_over_seeds(counts, series, xlabel="glimpses", ylabel="right answers, %")
+
+
+def _wrong(results: Results) -> Figure:
+    counts = [str(count) for count in range(SETTINGS["wrong_picks"]["most"] + 1)]
+    series = {name: results.table(f"wrong_picks.{name}")[1] for name in ("hard", "soft")}
+    return plots.lines_over_seeds(counts, series, xlabel="wrong picks among ten reads", ylabel="mean error")
+
+
+CHARTS = {
+    "bias": _temperature_chart("bias", False, "bias"),
+    "variance": _temperature_chart("variance", True, "variance"),
+    "curves": _curves,
+    "glimpses": _glimpses,
+    "wrong": _wrong,
+    "looks": lambda results: draw_looks(_shown()[0], three_looks(load_soft_viewer(), _shown()[0])),
+    "paths": lambda results: draw_glimpses(load_viewer(), _shown(), 3),
+}
