@@ -329,6 +329,14 @@ def test_options_come_and_go_and_another_score_is_drawn(page):
     assert which.last.get_attribute("aria-checked") == "true"
 
 
+def test_an_example_takes_the_place_of_the_options(page):
+    shown = Estimators(**of_the_page())
+    press(page, "Losses 4 and 2")
+    shown.options, shown.wanted = (shown.examples["Losses 4 and 2"][name] for name in ("options", "wanted"))
+    np.testing.assert_allclose(shown.seen.exact, [1 / 2, -1 / 2])
+    check(page, shown)
+
+
 def test_the_temperature_moves_two_of_them(page):
     shown, before = Estimators(**of_the_page()), part(page, ".es-numbers").all_inner_texts()
     part(page, "input[type=range]").focus()

@@ -127,6 +127,7 @@ function render({ model, el }) {
   const draw = count => button(`Draw ${count.toLocaleString("en")}`, () => put({ draws: Math.min(DRAWS, state().draws + count) }));
   const draws = [1, 100, 1000].map(draw), again = button("Begin again", () => put({ draws: 0 })), other = button("Other draws", () => put({ seed: (state().seed + 1) % (SEEDS + 1) }));
   const more = button("Add an option", () => put({ options: [...state().options, [0, 0]] })), fewer = button("Remove the last", () => put({ options: state().options.slice(0, -1) }));
+  const examples = Object.entries(model.get("examples") ?? {}).map(([name, one]) => button(name, () => put({ options: one.options, wanted: one.wanted })));
   const warmth = h("input", { type: "range", min: 0, max: WARMTH.length - 1, step: 1, "aria-label": "Temperature", oninput: () => put({ temperature: WARMTH[warmth.value] }) }), degrees = h("output", { class: "es-degrees" });
   const count = h("p", { class: "es-count" }), which = h("div", { class: "es-which", role: "radiogroup", "aria-label": "Drawn is the gradient of score" });
 
@@ -143,7 +144,7 @@ function render({ model, el }) {
   const table = h("table", { class: "es-table" }, h("caption", {}, "Gradient by each score: the exact one, and the means of the estimates"), h("thead", {}, top), body);
   frame(el, "Estimators of the gradient of a choice");
   el.append(h("div", { class: "es-both" },
-    h("div", { class: "es-left" }, picture, h("div", { class: "es-buttons" }, more, fewer),
+    h("div", { class: "es-left" }, picture, h("div", { class: "es-buttons" }, more, fewer), h("div", { class: "es-buttons", role: "group", "aria-label": "Examples" }, h("span", {}, "Examples "), ...examples),
       h("div", { class: "es-line" }, h("span", { class: "es-label" }, "Temperature"), warmth, degrees)),
     h("div", { class: "es-right" }, h("div", { class: "es-buttons" }, ...draws, again, other), count, which, ...strips.map(strip => strip.node),
       h("p", { class: "es-key" }, "Dashed: the exact gradient. Line with a foot: the mean of the estimates. Dot: the last one. What lies beyond the picture stands at its edge."))),

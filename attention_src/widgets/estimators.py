@@ -1,7 +1,7 @@
 """A widget of chapter 09: estimators of the gradient of a choice, draw by draw, beside the exact gradient."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -56,8 +56,11 @@ class Estimators(Widget):
     value), ``wanted``, ``temperature`` (of Gumbel-softmax and straight-through), ``draws`` (how many), ``seed`` (which)
     and ``shown`` (the score whose gradient is drawn, from 0) are what the reader moves; set one in Python and the
     picture moves.
+
+    :param examples: choices by the name that the reader sees, each with its options and what is wanted
     """
 
+    examples = traitlets.Dict().tag(sync=True)
     options = traitlets.List(traitlets.List(traitlets.Float(), minlen=2, maxlen=2)).tag(sync=True)
     wanted = traitlets.Float().tag(sync=True)
     temperature = traitlets.Float().tag(sync=True)
@@ -73,8 +76,10 @@ class Estimators(Widget):
         draws: int = 0,
         seed: int = 0,
         shown: int = 0,
+        examples: Mapping[str, Mapping] | None = None,
     ):
         super().__init__(
+            examples={name: dict(one) for name, one in (examples or {}).items()},
             options=[[float(score), float(value)] for score, value in options],
             wanted=wanted,
             temperature=temperature,

@@ -1,6 +1,6 @@
 import { add, argmax, embed, frame, gruStep, h, join, linear, roving, s, softmax, speaker, tanh, uniform, unpack } from "./core.js";
 
-const SEEDS = 999, WHO = { reader: "You", policy: "The trained policy", random: "Random" };
+const SEEDS = 999, WHO = { reader: "You", policy: "The policy", random: "Random" };
 const relu = x => x.map(a => Math.max(a, 0));
 
 // The pixels of a picture from its text: one sign each, from 0 (paper) to g (16, ink).
@@ -35,21 +35,21 @@ export function view(model, shape, picture, glimpses, choose) {
 
 // All that a state shows: the reader's glimpses, as many of the policy's own and as many random ones.
 export function look(model, now) {
-  const { pictures, picture, places, seed } = now, seen = pixels(pictures[picture]), count = places.length, across = (now.size - now.side) / now.stride + 1;
-  const chance = uniform(1000 * seed + picture, now.glimpses);
+  const { pictures, number, places, seed } = now, seen = pixels(pictures[number]), count = places.length, across = (now.size - now.side) / now.stride + 1;
+  const chance = uniform(1000 * seed + number, now.glimpses);
   const by = choose => view(model, now, seen, count, choose);
   return { reader: by((_, i) => places[i]), policy: by(argmax), random: by((_, i) => Math.floor(chance[i] * across ** 2)) };
 }
 
 // A state that can be drawn, whatever an address said.
-export function tidy({ pictures, size, side, stride, glimpses, picture, places, seed, shown }) {
+export function tidy({ pictures, size, side, stride, glimpses, number, places, seed, shown }) {
   const windows = ((size - side) / stride + 1) ** 2, whole = (x, most) => (Number.isInteger(x) ? Math.max(0, Math.min(most, x)) : 0);
   const good = (Array.isArray(places) ? places : []).filter(place => Number.isInteger(place) && place >= 0 && place < windows);
-  return { picture: whole(picture, pictures.length - 1), places: good.slice(0, glimpses), seed: whole(seed, SEEDS), shown: shown === true };
+  return { number: whole(number, pictures.length - 1), places: good.slice(0, glimpses), seed: whole(seed, SEEDS), shown: shown === true };
 }
 
 function render({ model, el }) {
-  const FIXED = ["pictures", "answers", "size", "side", "stride", "block", "glimpses"], TRAITS = ["picture", "places", "seed", "shown"];
+  const FIXED = ["pictures", "answers", "size", "side", "stride", "block", "glimpses"], TRAITS = ["number", "places", "seed", "shown"];
   const fixed = Object.fromEntries(FIXED.map(name => [name, model.get(name)])), net = unpack(model.get("weights")), { size, side, stride, block, glimpses } = fixed;
   const state = () => ({ ...fixed, ...tidy({ ...fixed, ...Object.fromEntries(TRAITS.map(name => [name, model.get(name)])) }) });
   const put = changes => { for (const [name, value] of Object.entries(changes)) model.set(name, value); model.save_changes(); };
@@ -71,7 +71,7 @@ function render({ model, el }) {
   boards.reader.board.append(grid);
 
   const button = (text, onclick) => h("button", { type: "button", onclick }, text);
-  const another = button("Another picture", () => put({ picture: (state().picture + 1) % fixed.pictures.length, places: [], shown: false }));
+  const another = button("Another picture", () => put({ number: (state().number + 1) % fixed.pictures.length, places: [], shown: false }));
   const back = button("Take back", () => put({ places: state().places.slice(0, -1) })), again = button("Begin again", () => put({ places: [], shown: false }));
   const reveal = button("Show the picture", () => put({ shown: !state().shown })), other = button("Other random ones", () => put({ seed: (state().seed + 1) % (SEEDS + 1) }));
   const message = h("p", { class: "gl-message" });
@@ -87,22 +87,25 @@ function render({ model, el }) {
     board.coarse.replaceChildren(...(now.shown ? [...picture.keys()].filter(at => picture[at]).map(at => sharp(at, "")) : [...thumbnail(picture, now)].map((ink, i) =>
       s("rect", { x: (i % pieces) * block, y: Math.floor(i / pieces) * block, width: block + 0.02, height: block + 0.02, "fill-opacity": ink }))));
     board.ink.replaceChildren(...seen.places.map(place => { const [x, y] = corner(place); return s("rect", { x, y, width: side, height: side, class: "gl-paper" }); }), ...[...open].filter(at => picture[at]).map(at => sharp(at, "")));
-    board.marks.replaceChildren(...seen.places.map((place, i) => { const [x, y] = corner(place); return s("g", {}, box(place, "gl-window"), s("text", { x: x + 0.5, y: y + 2 }, i + 1)); }));
+    board.marks.replaceChildren(...[...new Set(seen.places)].map(place => {
+      const [x, y] = corner(place), turns = seen.places.flatMap((other, i) => (other === place ? [i + 1] : []));
+      return s("g", {}, box(place, "gl-window"), s("text", { x: x + 0.5, y: y + 2.4 }, turns.join(" ")));
+    }));
     board.svg.setAttribute("aria-label", `${board.name}: ${seen.places.length ? `windows ${seen.places.map(place => `row ${Math.floor(place / across) + 1} column ${(place % across) + 1}`).join(", ")}` : "only the coarse picture"}`);
-    const over = now.shown || now.places.length >= glimpses, answer = now.answers[now.picture];
+    const over = now.shown || now.places.length >= glimpses, answer = now.answers[now.number];
     board.said.replaceChildren(...seen.said.map(probabilities => { const guess = argmax(probabilities); return h("li", { class: over && guess === answer ? "gl-right" : "" }, `${guess}${over ? (guess === answer ? " ✓" : " ✗") : ""} (${Math.round(100 * probabilities[guess])} %)`); }));
   }
 
   function show() {
-    const now = state(), picture = pixels(now.pictures[now.picture]), seen = look(net, now), count = now.places.length, over = now.shown || count >= glimpses;
+    const now = state(), picture = pixels(now.pictures[now.number]), seen = look(net, now), count = now.places.length, over = now.shown || count >= glimpses;
     for (const [who, board] of Object.entries(boards)) draw(board, now, picture, seen[who]);
     if (count >= glimpses) hint(null);
     for (const one of grid.children) one.setAttribute("aria-disabled", count >= glimpses);
     back.disabled = again.disabled = !count;
     reveal.setAttribute("aria-pressed", now.shown);
     const guesses = Object.entries(WHO).map(([who, name]) => `${name}: ${argmax(seen[who].said[count - 1] ?? [0])}`).join(". ");
-    const read = `Picture ${now.picture + 1} of ${now.pictures.length}. Each has read ${(size / block) ** 2} coarse numbers and ${count * side ** 2} of ${size ** 2} pixels${count ? `, in ${count} ${count === 1 ? "glimpse" : "glimpses"}` : ""}.`;
-    const text = read + (over ? ` The digit is ${now.answers[now.picture]}.` : "");
+    const read = `Picture ${now.number + 1} of ${now.pictures.length}. Each has read ${(size / block) ** 2} coarse numbers and ${count * side ** 2} of ${size ** 2} pixels${count ? `, in ${count} ${count === 1 ? "glimpse" : "glimpses"}` : ""}.`;
+    const text = read + (over ? ` The digit is ${now.answers[now.number]}.` : "");
     message.replaceChildren(text);
     say(text + (count ? ` ${guesses}.` : ""));
   }
@@ -112,4 +115,4 @@ function render({ model, el }) {
   return () => { for (const trait of TRAITS) model.off(`change:${trait}`, show); };
 }
 
-export default { render, address: ["picture", "places", "seed", "shown"] };
+export default { render, address: ["number", "places", "seed", "shown"] };

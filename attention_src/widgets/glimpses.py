@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -20,7 +21,7 @@ from .chance import uniform
 SEEDS = 999
 INK = 16  # the darkest pixel
 SIGNS = "0123456789abcdefg"
-WHO = {"reader": "You", "policy": "The trained policy", "random": "Random"}
+WHO = {"reader": "You", "policy": "The policy", "random": "Random"}
 
 
 class Looked(NamedTuple):
@@ -33,7 +34,7 @@ class Looked(NamedTuple):
 class Glimpses(Widget):
     """Place small windows on a picture that is hidden but for a coarse thumbnail, and see what a viewer makes of them.
 
-    ``picture`` (which one, from 0), ``places`` (the reader's windows, counted row by row), ``seed`` (of the random
+    ``number`` (which picture, from 0), ``places`` (the reader's windows, counted row by row), ``seed`` (of the random
     windows) and ``shown`` (the whole picture) are what the reader moves; set one in Python and the picture moves.
 
     :param model: a trained viewer; what runs is rounded to float16, in the page and here
@@ -50,7 +51,7 @@ class Glimpses(Widget):
     stride = traitlets.Int().tag(sync=True)
     block = traitlets.Int().tag(sync=True)
     glimpses = traitlets.Int().tag(sync=True)
-    picture = traitlets.Int().tag(sync=True)
+    number = traitlets.Int().tag(sync=True)
     places = traitlets.List(traitlets.Int()).tag(sync=True)
     seed = traitlets.Int().tag(sync=True)
     shown = traitlets.Bool().tag(sync=True)
@@ -61,7 +62,7 @@ class Glimpses(Widget):
         pictures: np.ndarray,
         answers: Sequence[int],
         glimpses: int,
-        picture: int = 0,
+        number: int = 0,
         places: Sequence[int] = (),
         seed: int = 0,
         shown: bool = False,
@@ -85,7 +86,7 @@ class Glimpses(Widget):
             stride=model.stride,
             block=model.block,
             glimpses=glimpses,
-            picture=picture,
+            number=number,
             places=list(places),
             seed=seed,
             shown=shown,
@@ -99,16 +100,16 @@ class Glimpses(Widget):
             check_range("places", place, self._windows - 1)
         return proposal["value"]
 
-    @traitlets.validate("picture", "seed")
+    @traitlets.validate("number", "seed")
     def _good_number(self, proposal):
         name = proposal["trait"].name
-        check_range(name, proposal["value"], {"picture": len(self._pictures) - 1, "seed": SEEDS}[name])
+        check_range(name, proposal["value"], {"number": len(self._pictures) - 1, "seed": SEEDS}[name])
         return proposal["value"]
 
     @property
     def seen(self) -> dict[str, Looked]:
         """What the reader's windows show, as many that the policy chooses, and as many random ones."""
-        chance = uniform(1000 * self.seed + self.picture, self.glimpses)
+        chance = uniform(1000 * self.seed + self.number, self.glimpses)
         anywhere = np.floor(chance * self._windows).astype(int).tolist()
         ways = {"reader": following(self.places), "policy": best, "random": following(anywhere)}
         return {who: self._look(choose) for who, choose in ways.items()}
@@ -117,15 +118,16 @@ class Glimpses(Widget):
         if not self.places:
             return Looked([], [])
         with torch.no_grad():
-            seen = self._model(self._pictures[[self.picture]], len(self.places), choose)
+            seen = self._model(self._pictures[[self.number]], len(self.places), choose)
         return Looked(seen.places[0].tolist(), seen.logits[0].softmax(dim=-1).tolist())
 
     def still(self):
         """Draw the coarse picture with the windows of the reader, of the policy and of chance."""
-        whole, colours = self._pictures[self.picture], plots.LIGHT
+        whole, colours = self._pictures[self.number], plots.LIGHT
         across = (self.size - self.side) // self.stride + 1
         coarse = thumbnail(whole[None], self.block)[0].reshape(self.size // self.block, -1)
         base = whole if self.shown else coarse.repeat_interleave(self.block, 0).repeat_interleave(self.block, 1)
+        inks = LinearSegmentedColormap.from_list("ink", [colours["paper"], colours["ink"]])
         with matplotlib.rc_context(plots.STYLE):
             figure = Figure(figsize=(plots.WIDTH, 2.5), layout="constrained")
             for axes, (who, looked) in zip(figure.subplots(1, 3), self.seen.items(), strict=True):
@@ -136,7 +138,8 @@ class Glimpses(Widget):
                     shades[window] = whole.numpy()[window]
                     frame = {"fill": False, "edgecolor": colours["accent"], "linewidth": 1.5}
                     axes.add_patch(Rectangle((column - 0.5, row - 0.5), self.side, self.side, **frame))
-                axes.imshow(shades, cmap="Greys", vmin=0, vmax=1)
+                axes.imshow(shades, cmap=inks, vmin=0, vmax=1)
+                axes.spines[:].set_visible(True)
                 axes.set(xticks=[], yticks=[], title=WHO[who], xlabel=guesses(looked))
         return figure
 
@@ -144,7 +147,7 @@ class Glimpses(Widget):
         """Say what the network said of each one's windows."""
         said = "; ".join(f"{WHO[who]}: {guesses(looked)}" for who, looked in self.seen.items())
         return (
-            f"A picture of {self.size} by {self.size} pixels with the digit {self.answers[self.picture]}, seen through "
+            f"A picture of {self.size} by {self.size} pixels with the digit {self.answers[self.number]}, seen through "
             f"{len(self.places)} windows of {self.side} by {self.side}. The network's guesses, {said}"
         )
 
