@@ -202,7 +202,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
         shown = Estimators(**tidy)  # it refuses what cannot be drawn
         assert 2 <= len(shown.options) <= 5
     good = made(draws=77, seed=12, shown=1, temperature=0.3).state()
-    assert maths("s => all.tidy(s)", good) == good
+    assert maths("s => all.tidy(s)", good) == {name: value for name, value in good.items() if name != "examples"}
 
 
 # --- the built page --------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def made(**changes):
 
 def test_it_is_the_viewer_of_the_chapter():
     shown = made(number=1, places=[5, 15, 5], seed=8)
-    twin, picture = rounded(model(), shown.weights).double(), torch.tensor(made()._pictures[[1]])
+    twin, picture = rounded(model(), shown.weights).double(), made()._pictures[[1]]
     state, said = torch.zeros(1, 7, dtype=torch.float64), []
     with torch.no_grad():
         for place in (5, 15, 5):
