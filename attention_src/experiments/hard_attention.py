@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
@@ -494,9 +495,20 @@ def arena() -> dict:
     return {**examples["Far away"], "examples": examples, "temperature": 1.0, "draws": 300, "seed": 1}
 
 
+NUMBER = {
+    "color": plots.LIGHT["query"],
+    "bbox": {"facecolor": plots.LIGHT["paper"], "edgecolor": "none", "pad": 0.6},
+}
+
+
 def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> None:
     """Draw a picture, and the windows that were read, numbered."""
-    axes.pcolormesh(np.asarray(pixels).round(2), cmap=plots.WEIGHTS, vmin=0, vmax=1, linewidth=0)
+    ink = np.asarray(pixels).round(2)
+    cells = np.argwhere(ink > 0)  # paper is not drawn: a picture has many cells
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    colours = plots.WEIGHTS(ink[tuple(cells.T)])
+    axes.add_collection(PolyCollection(cells[:, None, ::-1] + square, facecolors=colours, edgecolors="face", lw=0.2))
+    axes.set(xlim=(0, SIZE), ylim=(0, SIZE))
     across = (SIZE - DIGIT) // GRID + 1
     shown: dict[int, list[str]] = {}
     for number, place in enumerate(places, 1):
@@ -504,7 +516,7 @@ def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> No
     for place, numbers in shown.items():
         row, column = (GRID * step for step in divmod(place, across))
         axes.add_patch(Rectangle((column, row), DIGIT, DIGIT, fill=False, ec=plots.LIGHT["query"], lw=1.6))
-        axes.text(column + 0.5, row + 0.4, " ".join(numbers), color=plots.LIGHT["query"], va="top", fontsize=9)
+        axes.text(column + 0.5, row + 0.4, " ".join(numbers), va="top", fontsize=9, **NUMBER)
     _bare(axes)
 
 
