@@ -228,11 +228,11 @@ def check(page, shown):
     """Assert that the page shows Python's gradient, means, biases and variances."""
     seen, count = shown.seen, len(shown.options)
     table = np.reshape(numbers(part(page, ".es-table td:not(:empty)").all_inner_texts()), (-1, count))
-    np.testing.assert_allclose(table[0], seen.exact, atol=5.1e-4)
+    np.testing.assert_allclose(table[0], seen.exact, atol=0.0051)
     for row, strip, one in zip(
         table[1:], part(page, ".es-numbers").all_inner_texts(), seen.measured.values(), strict=False
     ):
-        np.testing.assert_allclose(row, one.mean, atol=5.1e-4)
+        np.testing.assert_allclose(row, one.mean, atol=0.0051)
         said = strip.replace("(", "").replace(")", "").split()
         assert said[:2] == ["off", "by"]
         assert float(said[2]) == pytest.approx(one.bias, abs=0.006 if one.bias < 10 else 0.6)

@@ -198,7 +198,7 @@ function render({ model, el }) {
     which.querySelectorAll("button").forEach((one, j) => { one.setAttribute("aria-checked", j === shown); one.tabIndex = j === shown ? 0 : -1; });
     for (const strip of strips) drawStrip(strip, found, shown, far);
     top.replaceChildren(h("td"), ...found.exact.map((_, j) => h("th", { scope: "col" }, j + 1)));
-    const row = (name, list) => h("tr", {}, h("th", { scope: "row" }, name), ...list.map(x => h("td", {}, fixed(x, 3))));
+    const row = (name, list) => h("tr", {}, h("th", { scope: "row" }, name), ...list.map(x => h("td", {}, fixed(x))));
     body.replaceChildren(row("exact", found.exact), ...(n ? strips.map(strip => row(strip.text, found.kinds[strip.name].mean)) : []));
     const beyond = strips.filter(strip => found.kinds[strip.name].bias > 3 * found.kinds[strip.name].chance + ZERO), flat = Math.hypot(...found.exact) < ZERO ? "The exact gradient is 0, so the numbers are absolute. " : "";
     const text = n < ENOUGH ? `Draw, and see where the means go and how wide the estimates lie. Fewer than ${ENOUGH} draws say little.` : beyond.length
