@@ -145,10 +145,11 @@ class Glimpses(Widget):
 
     def summary(self) -> str:
         """Say what the network said of each one's windows."""
+        count = len(self.places)
         said = "; ".join(f"{WHO[who]}: {guesses(looked)}" for who, looked in self.seen.items())
         return (
             f"A picture of {self.size} by {self.size} pixels with the digit {self.answers[self.number]}, seen through "
-            f"{len(self.places)} windows of {self.side} by {self.side}. The network's guesses, {said}"
+            f"{count} window{'' if count == 1 else 's'} of {self.side} by {self.side}. The network's guesses, {said}"
         )
 
 
