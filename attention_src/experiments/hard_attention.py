@@ -495,12 +495,6 @@ def arena() -> dict:
     return {**examples["Far away"], "examples": examples, "temperature": 1.0, "draws": 300, "seed": 1}
 
 
-NUMBER = {
-    "color": plots.LIGHT["query"],
-    "bbox": {"facecolor": plots.LIGHT["paper"], "edgecolor": "none", "pad": 0.6},
-}
-
-
 def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> None:
     """Draw a picture, and the windows that were read, numbered."""
     ink = np.asarray(pixels).round(2)
@@ -516,7 +510,16 @@ def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> No
     for place, numbers in shown.items():
         row, column = (GRID * step for step in divmod(place, across))
         axes.add_patch(Rectangle((column, row), DIGIT, DIGIT, fill=False, ec=plots.LIGHT["query"], lw=1.6))
-        axes.text(column + 0.5, row + 0.4, " ".join(numbers), va="top", fontsize=9, **NUMBER)
+        above = row > 0
+        axes.text(
+            column + 4,
+            row - 0.3 if above else row + DIGIT + 0.3,
+            " ".join(numbers),
+            ha="center",
+            va="bottom" if above else "top",
+            color=plots.LIGHT["query"],
+            fontsize=9,
+        )
     _bare(axes)
 
 
@@ -535,6 +538,12 @@ def three_looks(model: SoftViewer, picture: Tensor) -> dict[str, Tensor]:
     centre = scores.argmax(dim=-1)
     around = near(centre, model.across, 1)
     return {"soft": weigh(scores)[0], "hard": hardest(scores)[0], "local": weigh(scores, around)[0]}
+
+
+@torch.no_grad()
+def least_sure(model: SoftViewer, some: Tensor) -> Tensor:
+    """The picture whose largest weight is the smallest."""
+    return some[model(some)[1].amax(dim=-1).argmin()]
 
 
 def draw_looks(pixels: Sequence, looks: dict[str, Tensor]) -> Figure:
@@ -623,12 +632,18 @@ def _wrong(results: Results) -> Figure:
     return plots.lines_over_seeds(counts, series, xlabel="wrong picks among ten reads", ylabel="mean error")
 
 
+def _looks(results: Results) -> Figure:
+    model = load_soft_viewer()
+    shown = least_sure(model, torch.from_numpy(pictures(400, seed=9, test=True).pixels))
+    return draw_looks(shown, three_looks(model, shown))
+
+
 CHARTS = {
     "bias": _temperature_chart("bias", False, "bias"),
     "variance": _temperature_chart("variance", True, "variance"),
     "curves": _curves,
     "glimpses": _glimpses,
     "wrong": _wrong,
-    "looks": lambda results: draw_looks(_shown()[0], three_looks(load_soft_viewer(), _shown()[0])),
+    "looks": _looks,
     "paths": lambda results: draw_glimpses(load_viewer(), _shown(), 3),
 }
