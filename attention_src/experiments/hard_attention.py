@@ -476,20 +476,23 @@ def load_soft_viewer() -> SoftViewer:
 def glimpse_pictures() -> dict:
     """Give what a figure of glimpses is made from: the trained viewer, and pictures it has not seen."""
     some = pictures(12, seed=9, test=True)
-    return {"model": load_viewer(), "pictures": some.pixels, "answers": some.answers.tolist()}
+    return {
+        "model": load_viewer(),
+        "pictures": some.pixels,
+        "answers": some.answers.tolist(),
+        "glimpses": SETTINGS["pictures"]["glimpses"],
+        "places": [12],  # the middle
+    }
 
 
 def arena() -> dict:
-    """Give what a figure of estimators is made from: small choices, with scores, values and what is wanted."""
-    return {
-        "By hand": {"scores": [0.0, 0.0], "values": [[4.0], [2.0]], "wanted": [0.0]},
-        "Three places": {
-            "scores": [1.0, 0.0, -1.0],
-            "values": [[2.0, 0.0], [0.0, 1.0], [-1.0, -1.0]],
-            "wanted": [0.0, 1.0],
-        },
-        "Far away": {"scores": [1.0, 0.0, -1.0], "values": [[6.0, 4.0], [4.0, 5.0], [3.0, 3.0]], "wanted": [0.0, 0.0]},
+    """Give what the figure of the estimators is made from: small choices, and the draws that it begins with."""
+    examples = {
+        "Far away": {"options": [[1.0, 2.0], [0.5, 1.0], [0.0, 0.0], [-0.5, -1.0]], "wanted": -2.5},
+        "Losses 4 and 2": {"options": [[0.0, 8**0.5], [0.0, 2.0]], "wanted": 0.0},
+        "In between": {"options": [[1.0, 2.0], [0.0, -1.0], [-0.5, 0.5]], "wanted": 0.5},
     }
+    return {**examples["Far away"], "examples": examples, "temperature": 1.0, "draws": 300, "seed": 1}
 
 
 def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> None:

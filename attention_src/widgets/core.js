@@ -44,6 +44,19 @@ export function scorer(kind, model, name) {
   }[kind];
 }
 
+// ---- Chance
+
+// `count` numbers between 0 and 1, drawn by a seed: those of Python's chance.uniform. A counter mixed as mulberry32 mixes it.
+export function uniform(seed, count) {
+  const mix = a => {
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return (t ^ (t >>> 14)) >>> 0;
+  };
+  const begin = mix((seed + 0x6d2b79f5) | 0);
+  return Float64Array.from({ length: count }, (_, i) => (mix((begin + Math.imul(i + 1, 0x6d2b79f5)) | 0) + 0.5) / 2 ** 32);
+}
+
 // ---- Trained models
 
 function float16(bits) {
