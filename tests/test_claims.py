@@ -81,6 +81,12 @@ IDS = [
     "hierarchy",
     "pointer-no-mix",
     "pointer-lengths",
+    "soft-is-all-keys",
+    "soft-skips-input",
+    "hard-needs-rl",
+    "hard-one-input",
+    "soft-is-global",
+    "hard-misaligned",
 ]
 
 
