@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.testing import assert_close
 
 from attention_src.attention import weigh
+from attention_src.experiments import hard_attention as experiment
 from attention_src.hard_attention import (
     SoftViewer,
     Viewer,
@@ -536,6 +537,28 @@ def test_a_viewer_learns_to_look_where_the_ink_is():
             (model(picture, 1, choose).logits[:, 0].argmax(-1) == answer).double().mean() for choose in (best, anywhere)
         )
     assert right > 0.9 > 0.7 > blind
+
+
+def test_the_kept_viewer_reads_what_it_has_not_seen():
+    """A small part of what the results file says, from the kept weights."""
+    found = experiment.seen_well(experiment.load_viewer(), 123, best)
+    assert found["right"][0] > 0.6
+    assert found["found"][3] >= found["found"][0] > 0.4
+
+
+def test_the_right_place_is_the_window_that_holds_the_digit():
+    some = experiment.pictures(5, seed=1)
+    pixels, _, place = experiment.tensors(some)
+    for picture, window, (row, column) in zip(some.pixels, glimpse(pixels, place, 8, 4), some.corners, strict=True):
+        assert window.tolist() == picture[row : row + 8, column : column + 8].flatten().tolist()
+
+
+@pytest.mark.parametrize("way", ["soft", "relaxed", "straight", "mean", "running", "none"])
+def test_each_way_trains_only_the_scores(way):
+    scores = normal(3, K).requires_grad_()
+    value, wanted = normal(3, K, V, seed=1), normal(3, V, seed=2)
+    loss = experiment.read_loss(way, scores, value, wanted, experiment.Baseline(0.9))
+    assert torch.autograd.grad(loss, scores)[0].ne(0).any()
 
 
 def test_bad_input_is_named():
