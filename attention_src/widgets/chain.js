@@ -1,4 +1,4 @@
-import { frame, h, s, softmax, speaker } from "./core.js";
+import { frame, h, keepFinger, s, softmax, speaker } from "./core.js";
 
 const FEWEST = 2, MOST = 8, LARGEST = 4, TIE = 1e-9, GATES = ["shut", "open"];
 
@@ -79,6 +79,7 @@ function render({ model, el }) {
     knobs[held].node.focus({ preventScroll: true });
     picture.setPointerCapture(event.pointerId);
   });
+  keepFinger(picture, () => held >= 0);
   picture.addEventListener("pointermove", event => { if (held >= 0) setScore(held, LARGEST - ((at(event)[1] - TOP) / HIGH) * 2 * LARGEST); });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) picture.addEventListener(end, () => { held = -1; });
 

@@ -290,4 +290,7 @@ export function weightColour(weight) {
 }
 export const weightInk = weight => (weight > 0.55 ? "var(--wa-paper)" : "var(--wa-ink)");
 
+// A finger that holds a handle does not scroll the page; elsewhere on the picture it does. (touch-action on a part of an SVG has no effect.)
+export const keepFinger = (picture, holds) => picture.addEventListener("touchstart", event => { if (holds()) event.preventDefault(); }, { passive: false });
+
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

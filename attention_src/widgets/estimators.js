@@ -1,4 +1,4 @@
-import { argmax, calm, dot, frame, h, roving, s, softmax, speaker, uniform } from "./core.js";
+import { argmax, calm, dot, frame, h, keepFinger, roving, s, softmax, speaker, uniform } from "./core.js";
 
 const FEWEST = 2, MOST = 5, LARGEST = 3, COLDEST = 0.05, HOTTEST = 5, DRAWS = 5000, SEEDS = 999, KEEP = 0.9, ENOUGH = 100, ZERO = 1e-9;
 const WARMTH = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5];
@@ -119,6 +119,7 @@ function render({ model, el }) {
     held.node.focus({ preventScroll: true });
     picture.setPointerCapture(event.pointerId);
   });
+  keepFinger(picture, () => held);
   picture.addEventListener("pointermove", event => { if (held) set(held.part, held.j, LARGEST - ((at(event)[1] - TOPS[held.part && 1]) / HIGH) * 2 * LARGEST); });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) picture.addEventListener(end, () => { held = null; });
 

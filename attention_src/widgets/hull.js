@@ -1,4 +1,4 @@
-import { add, frame, h, layerNorm, linear, multiHead, s, scorer, sigmoid, softmax, speaker, tanh, unpack, weightColour, weightInk } from "./core.js";
+import { add, frame, h, keepFinger, layerNorm, linear, multiHead, s, scorer, sigmoid, softmax, speaker, tanh, unpack, weightColour, weightInk } from "./core.js";
 
 const SIDE = 100, MOST = 20, SIZE = 360, PAD = 22, CLOSE = 1e-9; // points lie on whole numbers, so that left and right are exact
 
@@ -154,6 +154,7 @@ function render({ model, el }) {
     knobs[held].node.focus({ preventScroll: true });
     plane.setPointerCapture(event.pointerId);
   });
+  keepFinger(plane, () => held >= 0);
   plane.addEventListener("pointermove", event => { if (held >= 0) move(held, at(event)); });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) plane.addEventListener(end, () => { held = -1; });
   plane.addEventListener("click", event => { if (!dragged) insert(at(event)); }); // a click, so that a finger can scroll past

@@ -1,4 +1,4 @@
-import { frame, h, s, scorer, softmax, speaker, unpack, weightColour } from "./core.js";
+import { frame, h, keepFinger, s, scorer, softmax, speaker, unpack, weightColour } from "./core.js";
 
 const EDGE = 3, SIZE = 360, PAD = 24, COOLEST = 0.05, HOTTEST = 20; // the plane goes from -EDGE to EDGE both ways
 const KINDS_WITHOUT_LINES = new Set(["Location"]); // it never reads a key, so no place has a score of its own
@@ -138,6 +138,7 @@ function render({ model, el }) {
     handles[held].focus({ preventScroll: true });
     plane.setPointerCapture(event.pointerId);
   });
+  keepFinger(plane, () => held >= 0);
   plane.addEventListener("pointermove", event => { if (held >= 0) move(held, at(event)); });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) plane.addEventListener(end, () => { held = -1; });
 
