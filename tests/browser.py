@@ -144,17 +144,20 @@ def javascript(browser: Browser, name: str) -> Iterator[Callable]:
 @contextlib.contextmanager
 def alone(page: Page, selector: str) -> Iterator[None]:
     """Take out what stands beside ``selector`` in its article: axe-core asks for the style of each node of a page."""
-    taken = page.locator(selector).evaluate_handle(
-        """inner => {
-            const top = scrollY, taken = [];
-            for (let node = inner; !node.matches("article, body"); node = node.parentElement)
-                for (const other of [...node.parentElement.children].filter(other => other !== node)) {
-                    const mark = document.createComment("");
-                    other.replaceWith(mark);
-                    taken.push(() => mark.replaceWith(other));
-                }
+    taken = page.evaluate_handle(
+        """selector => {
+            const top = scrollY, kept = [...document.querySelectorAll(selector)], taken = [];
+            for (let node of kept)
+                for (; !node.matches("article, body"); node = node.parentElement)
+                    for (const other of [...node.parentElement.children]) {
+                        if (kept.some(one => other.contains(one))) continue;
+                        const mark = document.createComment("");
+                        other.replaceWith(mark);
+                        taken.push(() => mark.replaceWith(other));
+                    }
             return () => { taken.forEach(back => back()); scrollTo(0, top); };
-        }"""
+        }""",
+        selector,
     )
     yield
     taken.evaluate("back => back()")
