@@ -89,7 +89,7 @@ class Choose(Check):
         right = [OPTION.match(lines[start])[1] != " " for start in starts]
         if not any(right):
             raise self.wrong('no option is right: mark one with "- [x]"')
-        if sum(right) > 1 and not "Choose all" in self.arguments[0]:
+        if sum(right) > 1 and "Choose all" not in self.arguments[0]:
             raise self.wrong(f'{sum(right)} options are right: mark one, or write "Choose all" into the question')
         return starts[0], list(zip(right, starts, [*starts[1:], len(lines)], strict=True))
 
