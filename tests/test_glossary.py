@@ -134,6 +134,7 @@ def test_the_glossary_shows_each_term_with_its_chapter(terms):
     page = built.html("words")
     assert '<span lang="zh">键</span> <span lang="zh-Latn">jiàn</span>' in page
     assert re.findall(r'<dt id="([^"]+)"', page) == ["term-key", "term-key-cache", "term-soft-key"]
+    assert re.findall(r'href="#(term-[^"]+)">(.)</a>', page) == [("term-key", "K"), ("term-soft-key", "S")]
     assert "What is <em>asked</em>. <a" in page
     assert 'href="02_bottleneck.html"' in page
     assert "Chapter 2" in built.text("words")

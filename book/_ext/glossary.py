@@ -156,7 +156,16 @@ class Terms(SphinxDirective):
             raise self.error(f"{self.name}: {error}") from None
         found = nodes.definition_list(classes=["terms"])
         found += [self.item(term) for term in terms]
-        return [found]
+        return [self.letters(terms), found]
+
+    @staticmethod
+    def letters(terms: list[Term]) -> nodes.paragraph:
+        """Return a line of letters, each with a link to the first term that begins with it."""
+        first = {term.term[0].upper(): term.anchor for term in reversed(terms)}
+        links = [nodes.reference("", letter, refid=first[letter], internal=True) for letter in sorted(first)]
+        return nodes.paragraph(
+            "", "", *[node for link in links for node in (nodes.Text(" "), link)][1:], classes=["letters"]
+        )
 
     def item(self, term: Term) -> nodes.definition_list_item:
         """Return one term with its definition."""
