@@ -1127,5 +1127,6 @@ def test_the_pace_of_a_language_that_says_everything_twice_is_two(monkeypatch):
     monkeypatch.setattr(step, "pairs", doubled)
     found = step.inside("english_french", Run(0))
     assert found["ratio"] == 2
-    assert set(found["scaled"].values()) == {100.0}  # word t comes from word (t + 1) / 2, half a word away at most
+    assert set(found["scaled"].values()) == {100.0}  # word t comes from word t / 2, or half a word away
+    assert set(found["rounded"].values()) == {100.0}
     assert found["step"]["1"] == 100 * 3 / 60  # t = 1, 2, 3 come from the words 1, 1, 2; t = 4 from word 2, two away

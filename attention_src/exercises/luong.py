@@ -2,6 +2,7 @@
 which words two windows hold.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -51,16 +52,13 @@ def inside(language: str, run: Run) -> Measures:
     new = pairs(grammar, SETTINGS["pairs"], f"new {run.seed}", low, high)
     words = [(j + 1, [i + 1 for i in linked]) for pair in new for j, linked in needed_places(pair)]
 
-    def share(pace: float, reach: int) -> float:
-        hits = [any(abs(i - pace * t) <= reach for i in linked) for t, linked in words]
+    def share(centre: Callable[[int], float], reach: int) -> float:
+        hits = [any(abs(i - centre(t)) <= reach for i in linked) for t, linked in words]
         return 100 * sum(hits) / len(hits)
 
-    reaches = SETTINGS["reaches"]
-    return {
-        "ratio": ratio,
-        "step": {str(reach): share(1.0, reach) for reach in reaches},
-        "scaled": {str(reach): share(1 / ratio, reach) for reach in reaches},
-    }
+    centres = {"step": lambda t: t, "scaled": lambda t: t / ratio, "rounded": lambda t: round(t / ratio)}
+    shares = {name: {str(n): share(centre, n) for n in SETTINGS["reaches"]} for name, centre in centres.items()}
+    return {"ratio": ratio} | shares
 
 
 SETTINGS = {"pairs": 1000, "trained_lengths": [3, 30], "lengths": [21, 30], "reaches": [1, 2, REACH]}
@@ -70,6 +68,11 @@ RULES = [
         "the-ratio-helps-french-if-narrow",
         "English to French, in a window of 2 words to each side, it holds a linked word for at least 5 more of 100.",
         lambda m: m["french"]["scaled"]["2"] >= m["french"]["step"]["2"] + 5,
+    ),
+    Rule(
+        "whole-words-help-french-if-narrow",
+        "Added after the first run: with the centre rounded to a whole word it holds more there than around the step.",
+        lambda m: m["french"]["rounded"]["2"] > m["french"]["step"]["2"],
     ),
     Rule(
         "a-wide-window-forgives",
