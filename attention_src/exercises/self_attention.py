@@ -1,4 +1,4 @@
-"""Exercises of chapter 10: self-attention in rows and in columns, looking back only, perplexity; recall in two words."""
+"""Exercises of chapter 10: self-attention in rows and in columns, looking back, perplexity; recall in two words."""
 
 import math
 from functools import partial
