@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.cost import chunked_attention
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Run
+from attention_src.experiments.cost import in_turns
 
 
 def one_pass(scores: Iterable[float]) -> tuple[float, float]:
@@ -48,6 +53,18 @@ def gradient_of_scores(weights, value, context, d_context) -> Tensor:
     """Weights (Q, K), value (K, v), context and its gradient (Q, v)."""
     common = (d_context * context).sum(dim=1, keepdim=True)
     return weights * (d_context @ value.mT - common)
+
+
+@torch.no_grad()
+def best_chunk(run: Run) -> Measures:
+    """Time attention over 4,096 words in chunks of 64 to 4,096 keys; give milliseconds, and which size is best."""
+    random = torch.Generator().manual_seed(run.seed)
+    given = [torch.randn(1, 1, 4096, 64, generator=random) for _ in range(3)]
+    sizes = [64, 128, 256, 512, 1024, 2048, 4096]
+    took = in_turns({str(size): partial(chunked_attention, *given, chunk=size) for size in sizes}, rounds=5)
+    ms = {size: 1000 * median(seconds) for size, seconds in took.items()}
+    best = min(ms, key=ms.get)
+    return {"ms": ms, "best": int(best), "times_best": {size: time / ms[best] for size, time in ms.items()}}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

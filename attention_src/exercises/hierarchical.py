@@ -5,7 +5,12 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from attention_src.attention import weigh
+from attention_src.data.documents import ANSWERS, MEANS, documents
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Run
+from attention_src.experiments.hierarchical import SETTINGS, encoded, new_reader
+from attention_src.hierarchical import Level
+from attention_src.training import Plan, fit
 
 
 def shares(words: Tensor, sentences: Tensor, mask: Tensor) -> Tensor:
@@ -41,6 +46,46 @@ def close_gaps(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 HAND = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log(), torch.tensor([2.0, 1.0]).log()
 ALL = torch.ones(2, 2, dtype=torch.bool)
+
+
+def the_next_sentence(run: Run) -> Measures:
+    """Let the cue mark the sentence before the answer; train with a sentence GRU and without, and see where each looks.
+
+    Chance is 25 %. ``marked`` and ``next`` are the mean weights of the marked sentence and of the one after it.
+    """
+
+    def drawn(count: int, name: str) -> tuple[Tensor, ...]:
+        some = [one for one in documents(count, f"{name} {run.seed}") if one.gold + 1 < len(one.sentences)]
+        said = [next(MEANS[word] for word in one.sentences[one.gold + 1] if word in MEANS) for one in some]
+        marked = torch.tensor([one.gold for one in some])
+        return *encoded(some)[:2], torch.tensor([ANSWERS.index(answer) for answer in said]), marked
+
+    measures: Measures = {}
+    for name in ("gru", "none"):
+        torch.manual_seed(run.seed)
+        model = new_reader("levels")
+        if name == "none":
+            model.of_sentences = Level(SETTINGS["hidden"], SETTINGS["hidden"], reads=False)
+        words, mask, answers, _ = drawn(3000, "train")
+
+        def batch_at(step: int, count: int = len(words)) -> Tensor:
+            return torch.randperm(count, generator=torch.Generator().manual_seed(step))[: SETTINGS["batch"]]
+
+        def loss(model, chosen: Tensor, given: tuple = (words, mask, answers)) -> Tensor:
+            words, mask, answers = (part[chosen] for part in given)
+            return torch.nn.functional.cross_entropy(model(words, mask).logits, answers)
+
+        fit(model, loss, batch_at, Plan(SETTINGS["steps"], SETTINGS["rate"]), report=run.progress)
+        words, mask, answers, marked = drawn(SETTINGS["test"], "test")
+        with torch.no_grad():
+            reading = model(words, mask)
+        each = torch.arange(len(words))
+        measures[name] = {
+            "right": float((reading.logits.argmax(dim=1) == answers).double().mean()),
+            "marked": float(reading.sentences[each, marked].mean()),
+            "next": float(reading.sentences[each, marked + 1].mean()),
+        }
+    return measures
 
 
 def _some() -> tuple[Tensor, Tensor, Tensor]:

@@ -1,12 +1,28 @@
 """Exercises of chapter 17: a distribution over free places, a mixture with copied words, and the hull itself."""
 
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src import pointer_networks
+from attention_src.data.hulls import Task
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Run
+from attention_src.experiments.pointer_networks import (
+    TEST,
+    TRAINING,
+    answers,
+    batch_of,
+    fresh_rows,
+    new_pointer,
+    pointing_loss,
+    right,
+    train_pointer,
+)
+from attention_src.training import Plan, fit
 
 
 def point(scores: Tensor, used: Tensor) -> Tensor:
@@ -41,6 +57,47 @@ def hull(points: Sequence[tuple[float, float]]) -> list[int]:
         if best is None or points[best] == points[start]:
             return corners
         corners.append(best)
+
+
+def from_left_to_right(task: Task) -> Task:
+    """Give the same points sorted from left to right, and the same corners by their new places."""
+    order = task.inputs[..., 0].argsort(dim=1)
+    new_place = torch.nn.functional.pad(1 + order.argsort(dim=1), (1, 0))  # the mark, 0, keeps its number
+    inputs = task.inputs.gather(1, order[..., None].expand_as(task.inputs))
+    return Task(inputs, new_place.gather(1, task.answer), task.mask)
+
+
+def sorted_points(run: Run) -> Measures:
+    """Train the pointer that reads in order on sorted points; give the share of right hulls by number of points."""
+    torch.manual_seed(run.seed)
+    model = new_pointer("hull", "in_order")
+    plan = Plan(TRAINING["steps"], TRAINING["rate"])
+
+    def batch_at(step: int) -> Task:
+        return from_left_to_right(batch_of("hull", run.seed, step))
+
+    fit(model, pointing_loss, batch_at, plan, report=run.progress)
+    tasks = {str(size): from_left_to_right(fresh_rows("hull", run.seed, size)) for size in TEST["lengths"]}
+    found = {size: right(answers(model, task.inputs), task) for size, task in tasks.items()}
+    return {"right": {size: sum(some) / len(some) for size, some in found.items()}}
+
+
+def may_repeat(run: Run) -> Measures:
+    """Train the pointer that looks around to sort, with no place hidden once it is used."""
+    torch.manual_seed(run.seed)
+    model, measures = new_pointer("sort", "around"), {"right": {}, "twice": {}}
+
+    def nothing_used(given: Tensor, width: int) -> Tensor:
+        return torch.zeros(*given.shape, width, dtype=torch.bool)
+
+    with patch.object(pointer_networks, "is_input", nothing_used):
+        train_pointer(model, "sort", run.seed, TRAINING["sorting_steps"], run.progress)
+        for size in TEST["lengths"]:
+            task = fresh_rows("sort", run.seed, size)
+            found = answers(model, task.inputs)
+            measures["right"][str(size)] = sum(right(found, task)) / len(found)
+            measures["twice"][str(size)] = sum(len(set(one.tokens)) < len(one.tokens) for one in found) / len(found)
+    return measures
 
 
 def _is_a_softmax_when_nothing_is_used(answer):

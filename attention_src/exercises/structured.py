@@ -1,12 +1,17 @@
 """Exercises of chapter 16: log Z in one pass, the best sequence, the probability of a pair, a chain of segments."""
 
 import itertools
+import random
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.data.segments import LENGTH, ON, SHORTEST, SYMBOLS, most_frequent, rows
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Run
+from attention_src.experiments.structured import SETTINGS, as_numbers, new_reader
+from attention_src.training import Plan, fit
 
 
 def log_partition(emissions: Tensor, transition: Tensor) -> Tensor:
@@ -52,6 +57,52 @@ def ordered_ties(allowed: list, tags: int, forbidden: float) -> Tensor:
     for before, after in allowed:
         ties[before, after] = 0.0
     return ties
+
+
+def two_segments(count: int, seed: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw rows with two segments that do not touch and one answer for both together, as numbers."""
+    chance, words, answers, insides = random.Random(seed), [], [], []
+    while len(words) < count:
+        sizes = [chance.randint(SHORTEST, SHORTEST + 2) for _ in range(2)]
+        begins = [chance.randint(0, LENGTH - size) for size in sizes]
+        if not sizes[0] < begins[1] - begins[0] <= LENGTH:  # the second is behind the first, with a gap
+            continue
+        inside = [any(b <= place < b + s for b, s in zip(begins, sizes, strict=True)) for place in range(LENGTH)]
+        symbols = chance.choices(SYMBOLS, k=LENGTH)
+        answer = most_frequent("".join(itertools.compress(symbols, inside)))
+        if answer:
+            lit = [chance.random() < ON[here] for here in inside]
+            words.append([SYMBOLS.index(s) + len(SYMBOLS) * on for s, on in zip(symbols, lit, strict=True)])
+            answers.append(SYMBOLS.index(answer))
+            insides.append(inside)
+    return torch.tensor(words), torch.tensor(answers), torch.tensor(insides)
+
+
+def one_or_two(run: Run) -> Measures:
+    """Train tied gates and one segment on rows with one segment and with two; test all four on rows with two."""
+    how, measures = SETTINGS["segments"], {}
+    test = two_segments(how["test"], f"test {run.seed}")
+    draw = {
+        "one": lambda step: as_numbers(rows(how["batch"], f"train {run.seed} {step}")),
+        "two": lambda step: two_segments(how["batch"], f"train {run.seed} {step}"),
+    }
+
+    def loss(model, given) -> Tensor:
+        words, answers, inside = given
+        return torch.nn.functional.cross_entropy(model(words, torch.ones_like(inside))[0], answers)
+
+    for kind, (name, batch_at) in itertools.product(("tied", "one_segment"), draw.items()):
+        torch.manual_seed(run.seed)
+        model = new_reader(kind)
+        fit(model, loss, batch_at, Plan(how["steps"], how["rate"]), report=run.progress)
+        words, answers, inside = test
+        with torch.no_grad():
+            logits, weights = model(words, torch.ones_like(inside))
+        measures.setdefault(kind, {})[name] = {
+            "right": float((logits.argmax(dim=1) == answers).double().mean()),
+            "inside": float(((weights * inside).sum(dim=1) / weights.sum(dim=1)).mean()),
+        }
+    return measures
 
 
 def _some(length: int = 4, tags: int = 3, scale: float = 1.0) -> tuple[Tensor, Tensor]:

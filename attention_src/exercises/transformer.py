@@ -1,12 +1,20 @@
 """Exercises of chapter 13: two orders of a norm, a step with a cache, a loss that is less sure, a learning rate."""
 
 import math
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src import transformer
+from attention_src.attention import causal_mask
+from attention_src.data.batches import Bitext
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Run
+from attention_src.experiments.protocol import BATCH, languages, splits, translate, translation_loss
+from attention_src.experiments.transformer import FRENCH, WARM_UP, WarmUp, build
+from attention_src.training import fit
 
 
 def add_and_norm(x: Tensor, part, norm, first: bool) -> Tensor:
@@ -35,6 +43,29 @@ def smooth_loss(logits: Tensor, wanted: Tensor, smoothing: float) -> Tensor:
 def rate(step: int, width: int, warm_up: int) -> float:
     """The paper's learning rate of a step, counted from 1."""
     return width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
+
+
+def looks_ahead(run: Run) -> Measures:
+    """Train on short sentences with the mask of the look back and without; give the last losses and what is said."""
+    some, words = splits(FRENCH, run.seed, longest=10), languages(FRENCH)
+    masks = {"masked": causal_mask, "open": lambda length: torch.ones(length, length, dtype=torch.bool)}
+    measures: Measures = {}
+    for name, mask in masks.items():
+        torch.manual_seed(run.seed)
+        model, batches = build(FRENCH), Bitext(some.train, *words, size=BATCH, seed=run.seed)
+        with patch.object(transformer, "causal_mask", mask):
+            losses = fit(
+                model, translation_loss, batches.batch_at, WarmUp(300, 8e-3, warm_up=WARM_UP), report=run.progress
+            )
+        test = some.bands[3, 10]
+        said = [words.target.decode(one.tokens) for one in translate(model, [pair.source for pair in test], FRENCH)]
+        measures[name] = {
+            "loss": sum(losses[-50:]) / 50,
+            "exact": 100 * sum(tuple(one) == pair.target for one, pair in zip(said, test, strict=True)) / len(test),
+            "empty": 100 * sum(not one for one in said) / len(said),
+            "words": sum(map(len, said)) / len(said),
+        }
+    return measures
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:
