@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from attention_src.cost import chunked_attention
 from attention_src.exercises import Checker, LargestTensor
-from attention_src.experiments import Measures, Run
+from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.cost import in_turns
 
 
@@ -57,14 +57,28 @@ def gradient_of_scores(weights, value, context, d_context) -> Tensor:
 
 @torch.no_grad()
 def best_chunk(run: Run) -> Measures:
-    """Time attention over 4,096 words in chunks of 64 to 4,096 keys; give milliseconds, and which size is best."""
+    """Time attention in chunks of several sizes, in turns; give milliseconds, and how many times the best size's."""
     random = torch.Generator().manual_seed(run.seed)
-    given = [torch.randn(1, 1, 4096, 64, generator=random) for _ in range(3)]
-    sizes = [64, 128, 256, 512, 1024, 2048, 4096]
-    took = in_turns({str(size): partial(chunked_attention, *given, chunk=size) for size in sizes}, rounds=5)
-    ms = {size: 1000 * median(seconds) for size, seconds in took.items()}
+    given = [torch.randn(1, 1, SETTINGS["length"], SETTINGS["width"], generator=random) for _ in range(3)]
+    ways = {str(chunk): partial(chunked_attention, *given, chunk=chunk) for chunk in SETTINGS["chunks"]}
+    ms = {chunk: 1000 * median(seconds) for chunk, seconds in in_turns(ways, SETTINGS["rounds"]).items()}
     best = min(ms, key=ms.get)
-    return {"ms": ms, "best": int(best), "times_best": {size: time / ms[best] for size, time in ms.items()}}
+    return {"best": int(best), "ms": ms, "times_best": {chunk: time / ms[best] for chunk, time in ms.items()}}
+
+
+SETTINGS = {"length": 4096, "width": 64, "chunks": [64, 128, 256, 512, 1024, 2048, 4096], "rounds": 5}
+PARTS = {"best_chunk": best_chunk}
+RULES = [
+    Rule(
+        "both-ends-are-slow",
+        "The best size lies between 256 and 1,024, and the smallest and the largest take at least 1.5 times its time.",
+        lambda m: (
+            256 <= m["best_chunk"]["best"] <= 1024
+            and min(m["best_chunk"]["times_best"][end] for end in ("64", "4096")) >= 1.5
+        ),
+    ),
+]
+TOLERANCE = {"*": Tolerance(relative=50.0)}  # times of another machine, and what is best there
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

@@ -2,15 +2,18 @@
 
 import itertools
 import random
+from itertools import compress, product
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from attention_src.data.segments import LENGTH, ON, SHORTEST, SYMBOLS, most_frequent, rows
+from attention_src.data.segments import LENGTH, LONGEST, ON, SHORTEST, SYMBOLS, most_frequent, rows
 from attention_src.exercises import Checker
-from attention_src.experiments import Measures, Run
-from attention_src.experiments.structured import SETTINGS, as_numbers, new_reader
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import structured as chapter
+from attention_src.structured import SegmentReader
 from attention_src.training import Plan, fit
 
 
@@ -60,49 +63,62 @@ def ordered_ties(allowed: list, tags: int, forbidden: float) -> Tensor:
 
 
 def two_segments(count: int, seed: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw rows with two segments that do not touch and one answer for both together, as numbers."""
-    chance, words, answers, insides = random.Random(seed), [], [], []
-    while len(words) < count:
-        sizes = [chance.randint(SHORTEST, SHORTEST + 2) for _ in range(2)]
-        begins = [chance.randint(0, LENGTH - size) for size in sizes]
-        if not sizes[0] < begins[1] - begins[0] <= LENGTH:  # the second is behind the first, with a gap
+    """Draw rows with two segments that do not touch, and one answer for both: words, answers, places inside."""
+    chance, found = random.Random(f"two segments {seed}"), []
+    while len(found) < count:
+        sizes = [chance.randint(SHORTEST, LONGEST) for _ in range(2)]
+        begins = [chance.randrange(LENGTH - size + 1) for size in sizes]
+        if begins[1] <= begins[0] + sizes[0]:
             continue
         inside = [any(b <= place < b + s for b, s in zip(begins, sizes, strict=True)) for place in range(LENGTH)]
-        symbols = chance.choices(SYMBOLS, k=LENGTH)
-        answer = most_frequent("".join(itertools.compress(symbols, inside)))
+        symbols = chance.choices(range(len(SYMBOLS)), k=LENGTH)
+        answer = most_frequent("".join(SYMBOLS[symbol] for symbol in compress(symbols, inside)))
         if answer:
-            lit = [chance.random() < ON[here] for here in inside]
-            words.append([SYMBOLS.index(s) + len(SYMBOLS) * on for s, on in zip(symbols, lit, strict=True)])
-            answers.append(SYMBOLS.index(answer))
-            insides.append(inside)
-    return torch.tensor(words), torch.tensor(answers), torch.tensor(insides)
+            lights = [chance.random() < ON[here] for here in inside]
+            words = [symbol + len(SYMBOLS) * light for symbol, light in zip(symbols, lights, strict=True)]
+            found.append((words, SYMBOLS.index(answer), inside))
+    return tuple(map(torch.tensor, zip(*found, strict=True)))
 
 
 def one_or_two(run: Run) -> Measures:
-    """Train tied gates and one segment on rows with one segment and with two; test all four on rows with two."""
-    how, measures = SETTINGS["segments"], {}
-    test = two_segments(how["test"], f"test {run.seed}")
-    draw = {
-        "one": lambda step: as_numbers(rows(how["batch"], f"train {run.seed} {step}")),
-        "two": lambda step: two_segments(how["batch"], f"train {run.seed} {step}"),
-    }
+    """Train tied gates and one segment, on rows with one segment and with two; test all four on rows with two."""
 
-    def loss(model, given) -> Tensor:
+    def loss(model: SegmentReader, given: tuple[Tensor, ...]) -> Tensor:
         words, answers, inside = given
-        return torch.nn.functional.cross_entropy(model(words, torch.ones_like(inside))[0], answers)
+        return cross_entropy(model(words, torch.ones_like(inside))[0], answers)
 
-    for kind, (name, batch_at) in itertools.product(("tied", "one_segment"), draw.items()):
+    def one(step: int) -> tuple[Tensor, ...]:
+        return chapter.as_numbers(rows(SETTINGS["batch"], f"train {run.seed} {step}"))
+
+    def two(step: int) -> tuple[Tensor, ...]:
+        return two_segments(SETTINGS["batch"], f"train {run.seed} {step}")
+
+    words, answers, inside = two_segments(SETTINGS["test"], f"test {run.seed}")
+    measures: Measures = {}
+    for kind, batch_at in product(("tied", "one_segment"), (one, two)):
         torch.manual_seed(run.seed)
-        model = new_reader(kind)
-        fit(model, loss, batch_at, Plan(how["steps"], how["rate"]), report=run.progress)
-        words, answers, inside = test
+        model = chapter.new_reader(kind)
+        fit(model, loss, batch_at, Plan(SETTINGS["steps"], SETTINGS["rate"]), report=run.progress)
         with torch.no_grad():
             logits, weights = model(words, torch.ones_like(inside))
-        measures.setdefault(kind, {})[name] = {
+        measures[f"{kind}_{batch_at.__name__}"] = {
             "right": float((logits.argmax(dim=1) == answers).double().mean()),
             "inside": float(((weights * inside).sum(dim=1) / weights.sum(dim=1)).mean()),
         }
     return measures
+
+
+SETTINGS = {name: chapter.SETTINGS["segments"][name] for name in ("test", "batch", "steps", "rate")}
+PARTS = {"one_or_two": one_or_two}
+RULES = [
+    Rule(
+        f"one-segment-suffers-more-{name}",
+        f"Trained with {name} and tested with two, tied gates answer more than one segment.",
+        lambda m, name=name: m["one_or_two"][f"tied_{name}"]["right"] > m["one_or_two"][f"one_segment_{name}"]["right"],
+    )
+    for name in ("one", "two")
+]
+TOLERANCE = {"*": Tolerance(absolute=0.1)}
 
 
 def _some(length: int = 4, tags: int = 3, scale: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Exercises of chapter 13: two orders of a norm, a step with a cache, a loss that is less sure, a learning rate."""
 
 import math
+from statistics import mean
 from unittest.mock import patch
 
 import torch
@@ -11,7 +12,7 @@ from attention_src import transformer
 from attention_src.attention import causal_mask
 from attention_src.data.batches import Bitext
 from attention_src.exercises import Checker, LargestTensor
-from attention_src.experiments import Measures, Run
+from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import BATCH, languages, splits, translate, translation_loss
 from attention_src.experiments.transformer import FRENCH, WARM_UP, WarmUp, build
 from attention_src.training import fit
@@ -45,27 +46,46 @@ def rate(step: int, width: int, warm_up: int) -> float:
     return width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
 
 
-def looks_ahead(run: Run) -> Measures:
-    """Train on short sentences with the mask of the look back and without; give the last losses and what is said."""
-    some, words = splits(FRENCH, run.seed, longest=10), languages(FRENCH)
-    masks = {"masked": causal_mask, "open": lambda length: torch.ones(length, length, dtype=torch.bool)}
+def look_ahead(run: Run) -> Measures:
+    """Train on short sentences, with the mask of the look back and without; give the last losses and what is said."""
+    some, words = splits(FRENCH, run.seed, SETTINGS["longest"]), languages(FRENCH)
+    test = some.bands[3, 10]
+    plan = WarmUp(SETTINGS["steps"], SETTINGS["rate"], warm_up=WARM_UP)
     measures: Measures = {}
-    for name, mask in masks.items():
+    for name, mask in {"masked": causal_mask, "open": everywhere}.items():
         torch.manual_seed(run.seed)
         model, batches = build(FRENCH), Bitext(some.train, *words, size=BATCH, seed=run.seed)
         with patch.object(transformer, "causal_mask", mask):
-            losses = fit(
-                model, translation_loss, batches.batch_at, WarmUp(300, 8e-3, warm_up=WARM_UP), report=run.progress
-            )
-        test = some.bands[3, 10]
+            losses = fit(model, translation_loss, batches.batch_at, plan, report=run.progress)
         said = [words.target.decode(one.tokens) for one in translate(model, [pair.source for pair in test], FRENCH)]
         measures[name] = {
-            "loss": sum(losses[-50:]) / 50,
-            "exact": 100 * sum(tuple(one) == pair.target for one, pair in zip(said, test, strict=True)) / len(test),
-            "empty": 100 * sum(not one for one in said) / len(said),
-            "words": sum(map(len, said)) / len(said),
+            "loss": mean(losses[-SETTINGS["last"] :]),
+            "exact": 100 * mean(tuple(one) == pair.target for one, pair in zip(said, test, strict=True)),
+            "empty": 100 * mean(not one for one in said),
         }
     return measures
+
+
+def everywhere(length: int) -> Tensor:
+    """Give a mask that hides nothing."""
+    return torch.ones(length, length, dtype=torch.bool)
+
+
+SETTINGS = {"longest": 10, "steps": 300, "rate": 8e-3, "last": 50}
+PARTS = {"look_ahead": look_ahead}
+RULES = [
+    Rule(
+        "the-loss-falls-further",
+        "Without the mask, training ends with less than half of the loss.",
+        lambda m: m["look_ahead"]["open"]["loss"] < m["look_ahead"]["masked"]["loss"] / 2,
+    ),
+    Rule(
+        "nothing-is-translated",
+        "Without the mask, fewer than 5 % of the translations are right, and most are empty.",
+        lambda m: m["look_ahead"]["open"]["exact"] < 5 and m["look_ahead"]["open"]["empty"] > 50,
+    ),
+]
+TOLERANCE = {"*.loss": Tolerance(relative=0.5), "*": Tolerance(absolute=40.0)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:
