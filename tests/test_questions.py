@@ -78,10 +78,10 @@ def test_options_open_one_at_a_time_and_say_in_words_whether_they_are_right(resu
         ("choice right", "check-2-1"),
     ]
     assert " open" not in "".join(re.findall("<details[^>]*>", page))
-    assert "A line before the options. y and more words ✗ Not right. It went into" in built.text("02_bottleneck")
+    assert "A line before the options. A y and more words ✗ Not right. It went into" in built.text("02_bottleneck")
     assert "✓ Right. It comes too late." in built.text("02_bottleneck")
     assert "<em>asks</em>" in page
-    assert "<summary><span><em>y</em> and more words</span></summary>" in page
+    assert "<summary><b>A</b> <span><em>y</em> and more words</span></summary>" in page
 
 
 def test_checks_are_numbered_within_their_chapter(results):

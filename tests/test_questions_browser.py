@@ -9,7 +9,7 @@ CHECK, GUESS = ".check.choose", ".check.predict"
 
 
 def test_an_option_opens_by_keyboard_and_closes_the_one_before(browser, site):
-    with opened(browser, site + PAGE, None) as page:
+    with opened(browser, site + PAGE, None, quiet=False) as page:
         options = page.locator(CHECK).first.locator("details")
         options.nth(0).locator("summary").focus()
         page.keyboard.press("Enter")
@@ -21,7 +21,7 @@ def test_an_option_opens_by_keyboard_and_closes_the_one_before(browser, site):
 
 
 def test_a_guess_is_shown_beside_the_measurement(browser, site):
-    with opened(browser, site + PAGE, None) as page:
+    with opened(browser, site + PAGE, None, quiet=False) as page:
         box = page.locator(GUESS).first
         slider = box.get_by_role("slider", name="Your guess")
         before = int(slider.input_value())
@@ -43,7 +43,9 @@ def test_a_guess_is_shown_beside_the_measurement(browser, site):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_questions_fit_a_phone_and_axe_finds_nothing(browser, site, scheme):
-    with opened(browser, site + PAGE, None, viewport=PHONE, color_scheme=scheme, reduced_motion="reduce") as page:
+    with opened(
+        browser, site + PAGE, None, quiet=False, viewport=PHONE, color_scheme=scheme, reduced_motion="reduce"
+    ) as page:
         page.locator(".check details").evaluate_all("all => all.forEach(one => { one.name = ''; one.open = true; })")
         for slider in page.locator(".guess input").all():
             slider.evaluate("node => { node.value = node.max; node.dispatchEvent(new Event('input')); }")
@@ -55,7 +57,7 @@ def test_questions_fit_a_phone_and_axe_finds_nothing(browser, site, scheme):
 
 
 def test_questions_work_without_a_script(browser, site):
-    with opened(browser, site + PAGE, None, java_script_enabled=False) as page:
+    with opened(browser, site + PAGE, None, quiet=False, java_script_enabled=False) as page:
         option = page.locator(CHECK).first.locator("details").nth(1)
         option.locator("summary").click()
         assert option.get_by_text("✓ Right.").is_visible()
@@ -67,7 +69,7 @@ def test_questions_work_without_a_script(browser, site):
 
 
 def test_print_shows_every_reason_and_no_slider(browser, site):
-    with opened(browser, site + PAGE, None) as page:
+    with opened(browser, site + PAGE, None, quiet=False) as page:
         page.emulate_media(media="print")
         for check in page.locator(".check").all():
             for body in check.locator(".answer-body").all():

@@ -8,6 +8,7 @@ opened (on one page for all, in an e-book) everything stands open.
 import html
 import math
 import re
+from string import ascii_uppercase
 from typing import ClassVar, NamedTuple
 
 from docutils import nodes
@@ -70,7 +71,8 @@ class Choose(Check):
         self.state.nested_parse(self.content[:before], self.content_offset, box)
         group = f"check-{self.number}".replace(".", "-")
         several = "Choose all" in self.arguments[0]
-        box += [self.option(*option, group="" if several else group) for option in options]
+        for letter, option in zip(ascii_uppercase, options, strict=False):
+            box += self.option(*option, letter, group="" if several else group)
         return [box]
 
     def split(self):
@@ -93,7 +95,7 @@ class Choose(Check):
             raise self.wrong(f'{sum(right)} options are right: mark one, or write "Choose all" into the question')
         return starts[0], list(zip(right, starts, [*starts[1:], len(lines)], strict=True))
 
-    def option(self, right: bool, start: int, end: int, group: str) -> choice:
+    def option(self, right: bool, start: int, end: int, letter: str, group: str) -> choice:
         """Return the option that the lines from ``start`` to ``end`` hold."""
         lines = list(self.content[start:end])
         gap = next((number for number, line in enumerate(lines) if not line.strip()), len(lines))
@@ -105,7 +107,7 @@ class Choose(Check):
         node = choice(right=right, group=group)
         self.set_source_info(node)
         parsed, messages = self.state.inline_text(text, self.lineno + self.content_offset + start)
-        node += [choice_text("", "", *parsed), *messages]
+        node += [choice_text("", "", *parsed, letter=letter), *messages]
         reason = self.content[start + gap : end]
         reason.trim_left(min(len(line) - len(line.lstrip()) for line in lines[gap:] if line.strip()))
         self.state.nested_parse(reason, self.content_offset + start + gap, node)
@@ -117,31 +119,33 @@ class Choose(Check):
         return node
 
 
-def opens(translator) -> bool:
+def opens(builder) -> bool:
     """Return whether a reader can open and close parts of what is built."""
-    return translator.builder.name in OPENED_BY_READER
+    return builder.name in OPENED_BY_READER
 
 
 def visit_choice(translator, node):
     """Open the option."""
     kind = "choice right" if node["right"] else "choice"
     name = f' name="{node["group"]}"' if node["group"] else ""
-    translator.body.append(f'<details class="{kind}"{name}>' if opens(translator) else f'<div class="{kind}">')
+    translator.body.append(f'<details class="{kind}"{name}>' if opens(translator.builder) else f'<div class="{kind}">')
 
 
 def depart_choice(translator, node):
     """Close the reason and the option."""
-    translator.body.append("</div></details>\n" if opens(translator) else "</div></div>\n")
+    translator.body.append("</div></details>\n" if opens(translator.builder) else "</div></div>\n")
 
 
 def visit_choice_text(translator, node):
     """Open what the option says."""
-    translator.body.append("<summary><span>" if opens(translator) else '<p class="summary">')
+    letter = f"<b>{node['letter']}</b> " if "letter" in node else ""  # also the name of an option that is all maths
+    start = f"<summary>{letter}<span>" if opens(translator.builder) else f'<p class="summary">{letter}'
+    translator.body.append(start)
 
 
 def depart_choice_text(translator, node):
     """Close it, and open the reason."""
-    translator.body.append("</span></summary>" if opens(translator) else "</p>")
+    translator.body.append("</span></summary>" if opens(translator.builder) else "</p>")
     translator.body.append('<div class="answer-body">')
 
 
@@ -258,7 +262,7 @@ def drawn(values: tuple[float, ...], median: float, scale: Scale) -> str:
 
 def visit_prediction(translator, node):
     """Write the slider, which waits for the script, and open the measurement."""
-    if not opens(translator):
+    if not opens(translator.builder):
         translator.body.append('<div class="answer-body">')
         return
     name = f"guess-{node['number']}".replace(".", "-")
@@ -277,7 +281,7 @@ def visit_prediction(translator, node):
 
 def depart_prediction(translator, node):
     """Close what ``visit_prediction`` opened."""
-    translator.body.append("</div></details></div>\n" if opens(translator) else "</div>\n")
+    translator.body.append("</div></details></div>\n" if opens(translator.builder) else "</div>\n")
 
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
