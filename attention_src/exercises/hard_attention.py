@@ -70,22 +70,23 @@ def view_often(
     torch.manual_seed(run.seed)
     model = Viewer(SIZE, answers=10, side=side, stride=2)
     picture, answer, _ = test_pictures(run.seed)
-    every, right, entropy = SETTINGS["every"], [], []
+    right, entropy, reached = [], [], []
 
     @torch.no_grad()
     def look(done: int, steps: int) -> None:
         run.progress(done, steps)
-        if done % every == 0:
+        if done % SETTINGS["every"] == 0:
             seen = model(picture, glimpses, best)
-            said, first = seen.logits[:, -1].argmax(dim=-1), seen.log_p[:, 0]
+            said, log_p = seen.logits[:, -1].argmax(-1), seen.log_p[:, 0]
             right.append(float((said == answer).double().mean()))
-            entropy.append(float(-(first.exp() * first).sum(dim=-1).mean()))
+            entropy.append(float(-(log_p.exp() * log_p).sum(-1).mean()))
+            reached.extend([done] * (right[-1] > SETTINGS["better"]))
 
     loss = partial(whole_loss, glimpses=glimpses, stay_open=stay_open)
-    train_on_pictures(model, loss, replace(run, progress=look), SETTINGS["steps"])
-    better = [every * (place + 1) for place, share in enumerate(right) if share > SETTINGS["better"]]
-    steps = min(better, default=SETTINGS["steps"] + every)
-    return {"right": right, "entropy": entropy, "steps": steps}
+    watched = replace(run, progress=look)
+    train_on_pictures(model, loss, watched, SETTINGS["steps"])
+    first = min(reached, default=SETTINGS["steps"] + SETTINGS["every"])
+    return {"right": right, "entropy": entropy, "steps": first}
 
 
 SETTINGS = {"steps": 1500, "every": 100, "better": 0.2}
