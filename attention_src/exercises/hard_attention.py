@@ -65,7 +65,7 @@ def view_often(
     """Train a viewer whose windows lie two pixels apart.
 
     Gives the share of right answers and the entropy of the first choice,
-    at every 100th step, and the first of them that is better than guessing.
+    at every 50th step, and the first of them with more than 20 % right.
     """
     torch.manual_seed(run.seed)
     model = Viewer(SIZE, answers=10, side=side, stride=2)
@@ -89,25 +89,17 @@ def view_often(
     return {"right": right, "entropy": entropy, "steps": first}
 
 
-SETTINGS = {"steps": 1500, "every": 100, "better": 0.2}
+SETTINGS = {"steps": 1000, "every": 50, "better": 0.2}
 PARTS = {
-    "two": view_often,
-    "six": partial(view_often, glimpses=6),
+    "open": view_often,
     "large": partial(view_often, side=12),
     "closed": partial(view_often, stay_open=0.0),
 }
 RULES = [
     Rule(
-        "more-glimpses-shorten-it",
-        "With six glimpses, more than 20 % are right after fewer steps than with two.",
-        lambda m: m["six"]["steps"] < m["two"]["steps"],
-        at_least=3,
-        of=3,
-    ),
-    Rule(
         "a-larger-window-shortens-it",
-        "With a window of 12 by 12 pixels, more than 20 % are right after fewer steps than with one of 8 by 8.",
-        lambda m: m["large"]["steps"] < m["two"]["steps"],
+        "With windows of 12 by 12 pixels, more than 20 % are right after fewer steps than with windows of 8 by 8.",
+        lambda m: m["large"]["steps"] < m["open"]["steps"],
         at_least=3,
         of=3,
     ),
@@ -115,12 +107,12 @@ RULES = [
         "without-the-term-the-policy-settles-first",
         "With stay_open at 0, the entropy of the first choice is lower after 500 steps than with 0.02, and more than "
         "20 % are right no sooner.",
-        lambda m: m["closed"]["entropy"][4] < m["two"]["entropy"][4] and m["closed"]["steps"] >= m["two"]["steps"],
+        lambda m: m["closed"]["entropy"][9] < m["open"]["entropy"][9] and m["closed"]["steps"] >= m["open"]["steps"],
         at_least=3,
         of=3,
     ),
 ]
-TOLERANCE = {"*.steps": Tolerance(absolute=1600), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
+TOLERANCE = {"*.steps": Tolerance(absolute=1050), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
 
 
 def _example() -> tuple[Tensor, Tensor, Tensor]:
