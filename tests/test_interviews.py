@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.chapters import ROOT, numbered
 from tests.sphinx_pages import build, extension
 
 extension("interviews")  # so that Sphinx finds it
@@ -189,3 +190,14 @@ def test_wrong_names_fail_the_build_with_page_and_line(tmp_path, page, old, new,
     assert old in text
     warnings = build_pages(tmp_path, **{f"page_{page}": text.replace(old, new)}).warnings
     assert sum(said in line for line in warnings) == 1, warnings
+
+
+# --- the book's page -------------------------------------------------------------------------------------------------
+
+
+def test_each_chapter_stands_under_one_topic_and_ten_answers_take_a_minute():
+    page = (ROOT / "book" / "interview.md").read_text(encoding="utf-8")
+    listed = " ".join(re.findall(r"```\{interviews\} (.*)", page)).split()
+    assert sorted(listed) == [f"{number}_{stem}" for number, stem in numbered(ROOT)]
+    (minute,) = re.findall(r"```\{minute\}\n(.*?)```", page, re.S)
+    assert len(minute.strip().splitlines()) == 10
