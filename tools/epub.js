@@ -54,11 +54,6 @@ async ({ base, name, pages, site }) => {
       `${rule.selectorText} ${part.trim().replace(/^& ?/, "")}`).join(", ") + ` { ${inner.style.cssText} }`);
     node.textContent = [...sheet.cssRules].flatMap(rule => rule.cssRules.length ? flat(rule) : rule.cssText).join("\n");
   });
-  all("svg use, svg image").forEach(node => { // an image that another one shows again is set twice: not all systems look it up
-    const shown = node.getAttribute("xlink:href") ?? node.getAttribute("href");
-    if (node.matches("image") && shown.startsWith("#"))
-      node.setAttribute("xlink:href", article.querySelector(shown).getAttribute("xlink:href"));
-  });
   all("img").forEach(node => {
     images.add(new URL(node.getAttribute("src"), address).pathname.slice(1));
     ["loading", "width", "height"].forEach(key => node.removeAttribute(key));

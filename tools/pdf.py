@@ -24,6 +24,7 @@ article > *, :is(div[class*="highlight-"], .literal-block-wrapper, div.cell, .ad
 :is(div[class*="highlight-"], .literal-block-wrapper, div.cell, .admonition) { margin-inline: 0 !important; }
 .wa-note { display: block !important; }
 """
+PATIENCE = 600_000  # ms: thousands of equations in one page take a slow machine minutes
 MARGIN = {"top": "18mm", "bottom": "20mm", "left": "16mm", "right": "16mm"}
 COLUMN = round((210 - 2 * 16) / 25.4 * 96)  # the width of the text on an A4 page, in CSS pixels
 FOOTER = (
@@ -59,7 +60,8 @@ FIT = """width => {
 }"""
 TOO_WIDE = """width => {
   const clipped = node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX !== "visible";
-  const hidden = "mjx-assistive-mml, mjx-assistive-mml *, .visually-hidden, .wa-widget, .wa-widget *, .skip";
+  const hidden = "mjx-assistive-mml, mjx-assistive-mml *, mjx-math *, .visually-hidden, .wa-widget, .wa-widget *"
+    + ", .skip";
   const wide = node => !node.matches(hidden) && node.getClientRects().length
     && (node.getBoundingClientRect().right > width + 1.5 || node.getBoundingClientRect().left < -1.5 || clipped(node));
   let page = "";
@@ -108,6 +110,7 @@ def print_pdf(folder: Path, target: Path, site: str = "") -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
             page = browser.new_page(color_scheme="light")
+            page.set_default_timeout(PATIENCE)
             page.goto(f"http://127.0.0.1:{running.server_port}/{at_the_top(folder)}", wait_until="load")
             page.evaluate("document.title = document.querySelector('h1').firstChild.textContent")
             lay_out(page, site)
