@@ -194,7 +194,7 @@ def read_pages(folder: Path, toc: dict, site: str = "") -> list[Chapter]:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
             window = browser.new_page()
-            window.goto(base + "_static/palette-of-nothing.html")  # a page of this server, so that it may fetch others
+            window.goto(base + "_static/mathjax/tex-chtml.js")  # from this server, so that it may fetch pages of it
             window.evaluate(
                 "settings => { window.MathJax = { ...settings, startup: { typeset: false } } }", mathjax_settings()
             )

@@ -136,7 +136,7 @@ class WidgetDirective(SphinxDirective):
     def drawn(self, svg: str, alt: str) -> nodes.raw:
         """An SVG picture as part of the page, named for screen readers, in colours that follow the theme."""
         count = self.env.new_serialno("still")
-        return raw(inline_svg(svg, nodes.make_id(f"still {self.env.docname} {count}"), alt))
+        return raw(inline_svg(svg, nodes.make_id(f"still {self.env.docname} {count}"), alt, foreign=True))
 
 
 # --- notebooks -------------------------------------------------------------------------------------------------------
