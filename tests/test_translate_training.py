@@ -90,6 +90,21 @@ def test_the_loss_is_the_models_own_on_real_words_only(model):
     assert_close(*found, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_output_layer_reads_real_words_only_and_is_there_afterwards(model, monkeypatch):
+    corpus = sides([(3, 5), (2, 7), (5, 1)])
+    batch, loss = batch_of(corpus, np.arange(3), CPU), SumOfLosses(small(model).build(9, 9))
+    readout, seen = loss.model.readout, []
+    plain = SummedLoss.apply
+    monkeypatch.setattr(SummedLoss, "apply", lambda said, *more: seen.append(len(said)) or plain(said, *more))
+    loss(batch)
+    assert seen == [6 + 8 + 2]
+    assert loss.model.readout is readout
+    with pytest.raises(ValueError, match="a word has the number 99"):
+        loss(batch._replace(given=torch.full_like(batch.given, 99)))
+    assert loss.model.readout is readout
+
+
 def test_a_loss_in_portions_is_cross_entropy(monkeypatch):
     monkeypatch.setattr("attention_src.translate.losses.PORTION", 3)
     said, weight, bias = (
