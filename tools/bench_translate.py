@@ -24,7 +24,7 @@ from attention_src.translate.batches import batch_of
 from attention_src.translate.runs import begin, write_tensors
 from attention_src.translate.settings import Settings
 from attention_src.translate.speaking import TOKENS, Speaker, batches
-from attention_src.translate.training import Training, World
+from attention_src.translate.training import Pairs, Training, World
 
 PAIRS, SHORTEST, LONGEST, WORDS, SIZE = 29_000, 3, 40, (8_000, 6_000), 256
 TURNS, ROUNDS, SENTENCES = 20, 3, 1000
@@ -43,7 +43,8 @@ def training() -> Training:
         sides.append([" ".join(f"w{number}" for number in cut) for cut in cuts])
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*sides, strict=True)))
     settings = Settings(pairs=str(folder / "pairs.tsv"), tokens="spaces", width=SIZE, hidden=SIZE, least=1)
-    return Training(*begin(folder / "run", settings), None, World())
+    run, corpus = begin(folder / "run", settings)
+    return Training(run, Pairs.of(run, corpus), World())
 
 
 @cache

@@ -23,7 +23,7 @@ from .measures import Report, agreement, read_gold
 from .runs import SIDES, begin, load
 from .settings import LARGE, MODELS, PRECISIONS, SMALL, Settings, parameters
 from .speaking import Speaker, pharaoh
-from .training import HELD_OUT, MOST_HELD_OUT, Training, World
+from .training import HELD_OUT, MOST_HELD_OUT, Pairs, Training, World
 
 PROGRAM = "python -m attention_src.translate"  # also installed as weigh-translate
 AT_ONCE = 1000  # lines that are sorted by length and translated together
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return 141
     except OSError as error:
-        return refuse(f"{error.filename or 'a file'}: {error.strerror or error}; what was written before is whole")
+        return refuse(
+            f"{error.filename2 or error.filename or 'a file'}: {error.strerror or error}; what was written before is whole"
+        )
     except KeyboardInterrupt:
         print("translate: stopped; train --resume goes on", file=sys.stderr)
         return 130
@@ -165,19 +167,20 @@ def run_train(asked: argparse.Namespace) -> None:
         chosen = {name: value for name, value in chosen.items() if value is not None}
         for name in chosen.keys() & {f"{part}{side}" for part in ("", "valid_") for side in Files._fields}:
             chosen[name] = str(Path(chosen[name]).absolute())
-        run, corpus = None, None
+        run, pairs = None, None
         if not asked.resume and world.rank == 0:
             torch.set_num_threads(chosen.get("threads", Settings.threads))
             run, corpus = begin(asked.out, Settings(**chosen))
+            pairs = Pairs.of(run, corpus)
+            run.write(len(corpus))  # all files were read and are good
         world.wait()  # the others read what the first one has settled
         if run is None:
             run = load(asked.out)
             if asked.resume:
                 same_choices(asked.out, run.settings, chosen)
             torch.set_num_threads(run.settings.threads)
-            corpus = run.read_again()
-        valid = run.read(run.valid_files) if run.valid_files else None
-        training = Training(run, corpus, valid, world, sys.stderr)
+            pairs = Pairs.of(run, run.read_again())
+        training = Training(run, pairs, world, sys.stderr)
         if training.file:
             describe(training)
         training.train()

@@ -92,7 +92,7 @@ def opened(path: Path):
 def raw_lines(file) -> Iterator[bytes]:
     r"""Cut bytes at ``\n``, ``\r\n`` and ``\r``; the last line needs no end."""
     rest = b""
-    while block := file.read(1 << 20):
+    while block := file.read1(1 << 20):  # what is there: of a damaged file all that can be read
         block = rest + block
         held = block.endswith(b"\r")  # the \n of this \r may come with the next block
         *whole, rest = (block[:-1] if held else block).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
