@@ -42,9 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return 141
     except OSError as error:
-        return refuse(
-            f"{error.filename2 or error.filename or 'a file'}: {error.strerror or error}; what was written before is whole"
-        )
+        path = error.filename2 or error.filename or "a file"
+        return refuse(f"{path}: {error.strerror or error}; what was written before is whole")
     except KeyboardInterrupt:
         print("translate: stopped; train --resume goes on", file=sys.stderr)
         return 130
