@@ -382,7 +382,7 @@ def setup(app):
     app.add_css_file("tokens.css", priority=300)
     app.add_css_file("house.css", priority=310)
     app.add_js_file("house.js", loading_method="defer")
-    for name in ("frontpage", "results", "figures", "widgets", "claims"):
+    for name in ("frontpage", "results", "figures", "widgets", "claims", "museum"):
         if (Path(__file__).parent / f"{name}.py").exists():
             app.setup_extension(name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
