@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import SourceFileLoader
@@ -17,9 +18,6 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a process with one thread can be forked
 
-import beartype  # noqa: F401
-import hypothesis  # noqa: F401
-import jaxtyping  # noqa: F401
 import matplotlib  # noqa: F401
 import pytest
 import torch  # noqa: F401
@@ -102,9 +100,11 @@ def apart(task: Callable, argument: object) -> object:
         try:
             with os.fdopen(writing, "w") as answer:
                 json.dump(task(argument), answer)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(0)  # what the parent has open is the parent's to close
     os.close(writing)
     with os.fdopen(reading) as answer:
         text = answer.read()
