@@ -17,8 +17,11 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a process with one thread can be forked
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # these tests need none, and each run would load them all
 
-import matplotlib  # noqa: F401
+import hypothesis.strategies  # noqa: F401
+import jaxtyping  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
 import pytest
 import torch  # noqa: F401
 
@@ -81,7 +84,7 @@ def run(tests: list[str]) -> list[list[str] | None]:
     """How these tests end."""
     watch = Watch()
     with contextlib.redirect_stdout(sys.stderr):
-        pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[watch])
+        pytest.main(["-q", "--tb=no", "-p", "no:cacheprovider", *tests], plugins=[watch])
     return watch.ends
 
 

@@ -229,7 +229,7 @@ PLANTED = {
         "self_attention",
         "bidirectional=both_ways, batch_first=True",
         "bidirectional=both_ways",
-        "self_attention::test_recurrence_takes_one_step_a_word",
+        "self_attention::test_recurrence_both_ways_sees_both_sides",
     ),
     "swapped_roles": Plant(
         "scores", "return query @ prepared.mT", "return prepared @ query.mT", "self_attention::test_by_hand"
