@@ -7,6 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.attention import weigh
+from attention_src.bottleneck import LookBack
+from attention_src.data.grammar import Pair
 from attention_src.exercises import Checker
 from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
@@ -25,6 +27,7 @@ from attention_src.exercises import scores as s
 from attention_src.exercises import self_attention as r
 from attention_src.exercises import structured as c
 from attention_src.exercises import transformer as t
+from attention_src.experiments import Run
 
 
 def one_too_far(weights):
@@ -1095,3 +1098,35 @@ def test_an_answer_that_raises_is_told(capsys):
 def test_an_answer_must_be_a_function():
     with pytest.raises(TypeError, match="answer must be your function last_states, without brackets, but is 3"):
         b.check_last_states(3)
+
+
+# Solutions of experiments: what they build, on cases that can be seen by hand (their numbers: test_experiments.py)
+
+
+@torch.no_grad()
+def test_a_temperature_of_1_changes_nothing_and_a_high_one_makes_the_weights_equal():
+    torch.manual_seed(0)
+    model = LookBack(11, 13, width=3, hidden=4, vector=5)
+    memory, _ = model.encode(
+        torch.tensor([[3, 4, 5], [6, 7, 0]]), torch.tensor([[True, True, True], [True, True, False]])
+    )
+    state = 9 * torch.randn(2, 4)
+    as_it_was, same, hot = (
+        at.context(state, memory) for at in (model, *(a.at_temperature(model, t) for t in (1, 1e6)))
+    )
+    torch.testing.assert_close(same, as_it_was)
+    torch.testing.assert_close(hot[1], torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 1 / 2, 0]]), rtol=0, atol=1e-4)
+    assert (as_it_was[1].amax(dim=1) > 0.5).all()
+
+
+def test_the_pace_of_a_language_that_says_everything_twice_is_two(monkeypatch):
+    def doubled(grammar, count, seed, low, high):
+        links = frozenset((i, 2 * i + twice) for i in range(high) for twice in (0, 1))
+        return [Pair(("w",) * high, ("v",) * (2 * high), links)]
+
+    monkeypatch.setattr(step, "pairs", doubled)
+    found = step.inside("english_french", Run(0))
+    assert found["ratio"] == 2
+    assert set(found["scaled"].values()) == {100.0}  # word t comes from word t / 2, or half a word away
+    assert set(found["rounded"].values()) == {100.0}
+    assert found["step"]["1"] == 100 * 3 / 60  # t = 1, 2, 3 come from the words 1, 1, 2; t = 4 from word 2, two away

@@ -12,18 +12,20 @@ import torch
 from torch.testing import assert_close
 
 from attention_src import transformer
+from attention_src.bahdanau import Bahdanau
 from attention_src.data.batches import pad
 from attention_src.data.vocabulary import BEGIN, END, PAD, UNKNOWN
-from attention_src.decoding import Marks, beam
-from attention_src.recurrent import follow
+from attention_src.decoding import Marks, beam, greedy
+from attention_src.recurrent import Step, follow
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import batch_of
 from attention_src.translate.errors import BadInputError
 from attention_src.translate.losses import SumOfLosses
 from attention_src.translate.measures import agreement, read_gold, report
 from attention_src.translate.runs import load
+from attention_src.translate.saying import Sooner, largest, most_probable
 from attention_src.translate.settings import MODELS
-from attention_src.translate.speaking import Speaker, batches, looks, most_probable
+from attention_src.translate.speaking import Speaker, batches, looks
 from attention_src.widgets.base import unpack
 
 SENTENCES = ["s1 s2 s3.", "", "s4", "s5 s6 s7 s0 s1 s2", "  ", "s3 s3", "unseen"]
@@ -75,6 +77,69 @@ def quiet(_):
 
 
 # Translating
+
+
+def test_the_step_that_comes_sooner_is_bahdanaus():
+    torch.manual_seed(0)
+    model = Bahdanau(11, 13, width=4, hidden=6, annotation=10, score=7, maxout=5).double()
+    source, mask = pad([[4, 5, 6], [7, 8], [9]])
+    quick = Sooner(model)
+    (memory, state), (same, ready) = model.encode(source, mask), quick.encode(source, mask)
+    for token in torch.tensor([[1, 1, 1], [5, 12, 4], [7, 4, 4]]):
+        plain, found = model.step(token, state, memory), quick.step(token, ready, same)
+        state, ready = plain.state, found.state
+        assert_close((found.logits, ready.state, found.weights), (plain.logits, state, plain.weights))
+    assert not quick.readout.requires_grad
+
+
+class Scripted:
+    """A decoder that says what is written for each sentence; its state is the sentence and the step."""
+
+    def __init__(self, script: list[list[int]]):
+        self.script, self.calls = script, []
+
+    def step(self, token, state, memory):
+        self.calls.append(state[0].tolist())
+        said = [self.script[row][place] for row, place in zip(*(one.tolist() for one in state), strict=True)]
+        assert memory.tolist() == [10 * row for row in state[0].tolist()]
+        logits = torch.nn.functional.one_hot(torch.tensor(said), 9)
+        return Step(logits, (state[0], state[1] + 1), state[0][:, None] + torch.zeros(1, 2))
+
+
+def test_sentences_leave_when_they_have_ended_or_are_as_long_as_they_may_be():
+    script = Scripted([[5, END, 6, 6], [4, 5, 6, 7], [END, 8, 8, 8], [7, 7, 7, END]])
+    state, memory = (torch.arange(4), torch.zeros(4, dtype=torch.long)), 10 * torch.arange(4)
+    found = most_probable(script.step, state, memory, torch.tensor([4, 3, 4, 4]))
+    assert [one.tokens for one in found] == [[5], [4, 5, 6], [], [7, 7, 7]]
+    assert [one.weights.tolist() for one in found] == [[[0, 0]], [[1, 1]] * 3, [], [[3, 3]] * 3]
+    assert script.calls == [[0, 1, 2, 3], [0, 1, 3], [1, 3], [3]]
+
+
+def test_few_that_have_ended_are_not_worth_a_smaller_batch():
+    script = Scripted([[5, 6, END], [END, 7, 7]] + [[5, END, 6]] * 18)
+    state, memory = (torch.arange(20), torch.zeros(20, dtype=torch.long)), 10 * torch.arange(20)
+    found = most_probable(script.step, state, memory, torch.full((20,), 9))
+    assert [len(one.tokens) for one in found] == [2, 0] + [1] * 18
+    assert list(map(len, script.calls)) == [20, 20, 1]
+
+
+def test_the_largest_number_is_found_in_every_row():
+    numbers = torch.randn(7, 500)
+    assert torch.equal(largest(numbers), numbers.argmax(dim=1))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_saying_the_most_probable_word_is_the_books_greedy_decoding(runs, model):
+    speaker = Speaker(load(runs[model]))
+    rows = [speaker.encode(0, speaker.cut(0, line)) for line in SENTENCES if line.strip()]
+    source, mask = pad(rows)
+    plain = greedy(speaker.model.step, *speaker.model.encode(source, mask)[::-1], Marks(BEGIN, END), 9)
+    memory, state = speaker.says.encode(source, mask)
+    found = most_probable(speaker.says.step, state, memory, torch.full((len(rows),), 9))
+    assert [one.tokens for one in found] == [one.tokens for one in plain]
+    for one, other in zip(found, plain, strict=True):
+        if one.weights is not None:
+            assert_close(one.weights, other.weights[: len(one.tokens)])
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -302,9 +367,9 @@ def test_everything_is_made_where_the_model_is(runs, model, monkeypatch):
     with torch.device("meta"):
         SumOfLosses(speaker.model)(batch).backward()
         with torch.no_grad():
-            memory, state = speaker.model.encode(batch.source, batch.source_mask)
-            most_probable(speaker.model, state, memory, 3)
-            beam(speaker.model.step, state, memory, Marks(BEGIN, END), 3, 2)
+            memory, state = speaker.says.encode(batch.source, batch.source_mask)
+            most_probable(speaker.says.step, state, memory, torch.tensor([3, 1, 2], device="cpu"))
+            beam(speaker.says.step, state, memory, Marks(BEGIN, END), 3, 2)
 
 
 def test_the_page_is_written_with_the_translations(good, tmp_path, capsys):

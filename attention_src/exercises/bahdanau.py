@@ -1,10 +1,18 @@
-"""Exercises of chapter 05: annotations, a step that looks first, the larger of each pair, the best of a beam."""
+"""Exercises of chapter 05: annotations, a step that looks first, the larger of each pair, the best of a beam;
+how far an error spreads.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from attention_src.data.translation import GRAMMARS, pairs
+from attention_src.data.vocabulary import BEGIN, END
+from attention_src.decoding import Marks, greedy
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.bahdanau import NAME, load_translator
+from attention_src.experiments.protocol import LONGEST_ANSWER, encoded
 
 
 def annotations(forward: Tensor, backward: Tensor) -> Tensor:
@@ -28,6 +36,37 @@ def maxout(pairs: Tensor) -> Tensor:
 def best_by_length(hypotheses: list[tuple[float, list[str]]]) -> list[str]:
     """Give the words of the finished sentence with the highest log p per word; its end mark is a word too."""
     return max(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1))[1]
+
+
+@torch.no_grad()
+def spreading(run: Run) -> Measures:
+    """Count wrong words, place by place: with the true words fed in, and with the translator's own."""
+    model, few = load_translator(), SETTINGS
+    forced, own = [], []  # for each place: is the word right?
+    some = pairs(GRAMMARS[NAME], few["pairs"], f"spreading {run.seed}", *few["lengths"])
+    for batch in encoded(some, NAME):
+        fed = model(batch.source, batch.source_mask, batch.given).argmax(dim=-1)
+        memory, state = model.encode(batch.source, batch.source_mask)
+        said = torch.full_like(batch.wanted, END)
+        for row, answer in zip(said, greedy(model.step, state, memory, Marks(BEGIN, END), LONGEST_ANSWER), strict=True):
+            words = torch.tensor(answer.tokens[: len(row)], dtype=row.dtype)
+            row[: len(words)] = words
+        forced.append((fed == batch.wanted)[batch.target_mask])
+        own.append((said == batch.wanted)[batch.target_mask])
+    with_true, with_own = (100 * (1 - torch.cat(right).double().mean()) for right in (forced, own))
+    return {"true_words": with_true, "own_words": with_own, "spread": 100 * (1 - with_true / with_own)}
+
+
+SETTINGS = {"pairs": 200, "lengths": [31, 40]}
+PARTS = {"spreading": spreading}
+RULES = [
+    Rule(
+        "most-of-it-spreads",
+        "With the true words fed in, less than half as many words are wrong as with the translator's own.",
+        lambda m: m["spreading"]["true_words"] < m["spreading"]["own_words"] / 2,
+    )
+]
+TOLERANCE = {"*": Tolerance(absolute=5.0)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

@@ -1,11 +1,18 @@
-"""Exercises of chapter 09: a loss for REINFORCE, two baselines, and a hard choice with a slope."""
+"""Exercises of chapter 09: a loss for REINFORCE, two baselines, a hard choice with a slope; a viewer of 81 windows."""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
+from attention_src.data.digits import SIZE
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.hard_attention import test_pictures, train_on_pictures, whole_loss
+from attention_src.hard_attention import Viewer, best
 
 
 def surrogate(
@@ -47,6 +54,72 @@ def hard_with_slope(
     soft = ((scores + noise) / temperature).softmax(dim=-1)
     hard = one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
     return hard + (soft - soft.detach())
+
+
+def view_often(
+    run: Run,
+    glimpses: int = 2,
+    side: int = 8,
+    stay_open: float = 0.02,
+) -> Measures:
+    """Train a viewer whose windows lie two pixels apart.
+
+    Gives the share of right answers and the entropy of the first choice,
+    at every 100th step, and the first of them that is better than guessing.
+    """
+    torch.manual_seed(run.seed)
+    model = Viewer(SIZE, answers=10, side=side, stride=2)
+    picture, answer, _ = test_pictures(run.seed)
+    every, right, entropy = SETTINGS["every"], [], []
+
+    @torch.no_grad()
+    def look(done: int, steps: int) -> None:
+        run.progress(done, steps)
+        if done % every == 0:
+            seen = model(picture, glimpses, best)
+            said, first = seen.logits[:, -1].argmax(dim=-1), seen.log_p[:, 0]
+            right.append(float((said == answer).double().mean()))
+            entropy.append(float(-(first.exp() * first).sum(dim=-1).mean()))
+
+    loss = partial(whole_loss, glimpses=glimpses, stay_open=stay_open)
+    train_on_pictures(model, loss, replace(run, progress=look), SETTINGS["steps"])
+    better = [every * (place + 1) for place, share in enumerate(right) if share > SETTINGS["better"]]
+    steps = min(better, default=SETTINGS["steps"] + every)
+    return {"right": right, "entropy": entropy, "steps": steps}
+
+
+SETTINGS = {"steps": 1500, "every": 100, "better": 0.2}
+PARTS = {
+    "two": view_often,
+    "six": partial(view_often, glimpses=6),
+    "large": partial(view_often, side=12),
+    "closed": partial(view_often, stay_open=0.0),
+}
+RULES = [
+    Rule(
+        "more-glimpses-shorten-it",
+        "With six glimpses, more than 20 % are right after fewer steps than with two.",
+        lambda m: m["six"]["steps"] < m["two"]["steps"],
+        at_least=3,
+        of=3,
+    ),
+    Rule(
+        "a-larger-window-shortens-it",
+        "With a window of 12 by 12 pixels, more than 20 % are right after fewer steps than with one of 8 by 8.",
+        lambda m: m["large"]["steps"] < m["two"]["steps"],
+        at_least=3,
+        of=3,
+    ),
+    Rule(
+        "without-the-term-the-policy-settles-first",
+        "With stay_open at 0, the entropy of the first choice is lower after 500 steps than with 0.02, and more than "
+        "20 % are right no sooner.",
+        lambda m: m["closed"]["entropy"][4] < m["two"]["entropy"][4] and m["closed"]["steps"] >= m["two"]["steps"],
+        at_least=3,
+        of=3,
+    ),
+]
+TOLERANCE = {"*.steps": Tolerance(absolute=1600), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
 
 
 def _example() -> tuple[Tensor, Tensor, Tensor]:

@@ -1,8 +1,14 @@
-"""Exercises of chapter 01, with lists of numbers: what stands out, shares from scores, a few looks in order."""
+"""Exercises of chapter 01: what stands out, shares from scores, a few looks in order; looks counted by shape."""
 
 import math
 
+import numpy as np
+import torch
+
+from attention_src.data.scenes import SHAPES
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.looking import Seen
 
 
 def stands_out(grid: list[list[float]]) -> list[list[float]]:
@@ -28,6 +34,31 @@ def shares(scores: list[float]) -> list[float]:
 def first_looks(map_: list[float], budget: int) -> list[int]:
     """Give the places of the largest numbers, the largest first, none twice; of equal ones the earlier first."""
     return sorted(range(len(map_)), key=lambda place: -map_[place])[:budget]
+
+
+def looks_by_shape(run: Run) -> Measures:
+    """Count the looks of the query's order by the target's shape, and by the other shape in the picture."""
+    random = torch.Generator().manual_seed(run.seed)
+    seen = Seen("both", SETTINGS["side"], SETTINGS["scenes"], random)
+    looks = seen.rank(seen.maps["query"])
+    own = np.array([scene.target.shape for scene in seen.scenes])
+    other = np.array([scene.things[1].shape for scene in seen.scenes])  # it has the target's colour
+    return {
+        "looks": {shape: looks[own == shape].mean() for shape in SHAPES},
+        "among": {s: {o: looks[(own == s) & (other == o)].mean() for o in SHAPES if o != s} for s in SHAPES},
+    }
+
+
+SETTINGS = {"side": 8, "scenes": 300}
+PARTS = {"shapes": looks_by_shape}
+RULES = [
+    Rule(
+        "circles-are-hard",
+        "A circle needs more looks than a square, and more than a diamond.",
+        lambda m: m["shapes"]["looks"]["circle"] > max(m["shapes"]["looks"][s] for s in ("square", "diamond")),
+    )
+]
+TOLERANCE = {"*": Tolerance(relative=1e-3, absolute=0.5)}  # two maps may order near ties in another way
 
 
 def _near(found, wanted):

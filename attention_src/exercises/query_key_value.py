@@ -1,10 +1,16 @@
-"""Exercises of chapter 08: the hard limit, writing by attention, leaving one out, distances without pairs."""
+"""Exercises of chapter 08: the hard limit, writing by attention, leaving one out, distances without pairs; a question
+with two answers."""
+
+from random import Random
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.data.passages import ANSWERS, KINDS, RELATIONS, Passage, passages
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.query_key_value import batch, load_reader, on_gold
 
 
 def hard_look_up(scores: Tensor, value: Tensor) -> Tensor:
@@ -41,6 +47,60 @@ def distance(query: Tensor, key: Tensor) -> Tensor:
     of_query = query.square().sum(dim=-1)[:, None]
     of_key = key.square().sum(dim=-1)[None]
     return 2 * query @ key.T - of_query - of_key
+
+
+def answered_twice(one: Passage, random: Random) -> tuple[Passage, Passage]:
+    """Turn some other fact into a second answer to the question.
+
+    Gives the passage twice: first with the earlier of the two facts as the
+    one that answers, then with the later one.
+    """
+    fact = one.facts[one.gold]
+    kind = KINDS[RELATIONS[fact.relation].kinds[one.side]]
+    other = random.choice([word for word in kind if word not in one.words])
+    place = random.choice([i for i in range(len(one.facts)) if i != one.gold])
+    facts = list(one.facts)
+    facts[place] = fact._replace(**{("first", "second")[one.side]: other})
+    earlier, later = sorted((one.gold, place))
+    twice = one._replace(facts=tuple(facts))
+    return twice._replace(gold=earlier), twice._replace(gold=later)
+
+
+@torch.no_grad()
+def ask_twice(run: Run) -> Measures:
+    """Ask the kept reader questions that two facts answer."""
+    random, count = Random(run.seed), SETTINGS["passages"]
+    drawn = passages(count, f"twice {run.seed}")
+    earlier, later = zip(*(answered_twice(one, random) for one in drawn), strict=True)
+    *texts, _ = batch(earlier)
+    logits, weights = load_reader()(*texts)
+    mass = torch.stack([on_gold(weights, earlier), on_gold(weights, later)])
+    said = [ANSWERS[number] for number in logits.argmax(dim=1)]
+    hits = torch.tensor([[s == one.answer for s, one in zip(said, some, strict=True)] for some in (earlier, later)])
+    return {
+        "earlier": float(hits[0].double().mean()),
+        "later": float(hits[1].double().mean()),
+        "heavier": float(hits.gather(0, mass.argmax(dim=0)[None]).double().mean()),
+        "larger": float(mass.amax(dim=0).mean()),
+        "together": float(mass.sum(dim=0).mean()),
+    }
+
+
+SETTINGS = {"passages": 100}
+PARTS = {"twice": ask_twice}
+RULES = [
+    Rule(
+        "one-of-the-two",
+        "The reader says one of the two answers in more than 90 % of the passages.",
+        lambda m: m["twice"]["earlier"] + m["twice"]["later"] > 0.9,
+    ),
+    Rule(
+        "one-takes-most",
+        "On average more than 0.75 of the weight lies on one of the two sentences.",
+        lambda m: m["twice"]["larger"] > 0.75,
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=0.02)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:
