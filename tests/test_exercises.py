@@ -8,7 +8,9 @@ from torch.nn.functional import cross_entropy
 
 from attention_src.attention import weigh
 from attention_src.bottleneck import LookBack
+from attention_src.data.documents import ANSWERS, CUES, MEANS, VOCABULARY
 from attention_src.data.grammar import Pair
+from attention_src.data.hulls import Task
 from attention_src.exercises import Checker
 from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
@@ -28,6 +30,7 @@ from attention_src.exercises import self_attention as r
 from attention_src.exercises import structured as c
 from attention_src.exercises import transformer as t
 from attention_src.experiments import Run
+from attention_src.transformer import Transformer
 
 
 def one_too_far(weights):
@@ -1130,3 +1133,49 @@ def test_the_pace_of_a_language_that_says_everything_twice_is_two(monkeypatch):
     assert set(found["scaled"].values()) == {100.0}  # word t comes from word t / 2, or half a word away
     assert set(found["rounded"].values()) == {100.0}
     assert found["step"]["1"] == 100 * 3 / 60  # t = 1, 2, 3 come from the words 1, 1, 2; t = 4 from word 2, two away
+
+
+def test_points_from_left_to_right_keep_their_hull():
+    points = torch.tensor([[[0.9, 0.0], [0.1, 0.0], [0.4, 0.2], [0.5, 1.0]]])
+    task = Task(points, torch.tensor([[2, 1, 4, 0, 0]]), torch.tensor([[True, True, True, True, False]]))
+    found = n.from_left_to_right(task)
+    assert found.inputs[0, :, 0].tolist() == pytest.approx([0.1, 0.4, 0.5, 0.9])
+    assert found.answer.tolist() == [[1, 4, 3, 0, 0]]
+
+
+def test_a_pointer_that_hides_nothing_can_point_twice(monkeypatch):
+    torch.manual_seed(0)
+    model = n.chapter.new_pointer("sort", "around")
+    inputs, mask, given = torch.rand(2, 3, 1), torch.ones(2, 3, dtype=torch.bool), torch.tensor([[0, 2], [0, 3]])
+    assert model(inputs, mask, given).softmax(dim=-1)[[0, 1], 1, [2, 3]].tolist() == [0, 0]
+    monkeypatch.setattr("attention_src.pointer_networks.is_input", n.nothing_used)
+    assert (model(inputs, mask, given).softmax(dim=-1) > 0.01).all()
+
+
+def test_two_segments_have_a_gap_and_one_answer():
+    words, answers, inside = c.two_segments(50, "test")
+    for row, answer, places in zip(words.tolist(), answers.tolist(), inside.tolist(), strict=True):
+        segments = "".join("x" if place else " " for place in places).split()
+        assert [4 <= len(segment) <= 6 for segment in segments] == [True, True]
+        symbols = [word % 8 for word, place in zip(row, places, strict=True) if place]
+        assert all(symbols.count(answer) > symbols.count(other) for other in range(8) if other != answer)
+
+
+def test_the_answer_stands_behind_the_sentence_with_the_cue():
+    words, mask, answers, marked = h.except_this(50, "test")
+    assert 30 < len(words) < 50  # a cue in the last sentence has nothing behind it
+    for text, there, answer, cue in zip(words, mask, answers, marked, strict=True):
+        sentences = [VOCABULARY.decode(row[some].tolist()) for row, some in zip(text, there, strict=True)]
+        assert {*CUES} & {*sentences[cue]}
+        assert ANSWERS[answer] in [MEANS.get(word) for word in sentences[cue + 1]]
+
+
+@torch.no_grad()
+def test_without_the_mask_a_word_sees_the_next(monkeypatch):
+    torch.manual_seed(0)
+    model = Transformer(7, 11, width=8, heads=2, inner=5, layers=1)
+    source, mask = torch.tensor([[4, 5, 6]]), torch.ones(1, 3, dtype=torch.bool)
+    one, other = torch.tensor([[1, 4, 5, 6]]), torch.tensor([[1, 4, 5, 9]])
+    torch.testing.assert_close(model(source, mask, one)[:, :3], model(source, mask, other)[:, :3])
+    monkeypatch.setattr("attention_src.transformer.causal_mask", t.everywhere)
+    assert ((model(source, mask, one) - model(source, mask, other))[:, :3].abs().amax(dim=-1) > 1e-3).all()

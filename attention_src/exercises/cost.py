@@ -57,13 +57,17 @@ def gradient_of_scores(weights, value, context, d_context) -> Tensor:
 
 @torch.no_grad()
 def best_chunk(run: Run) -> Measures:
-    """Time attention in chunks of several sizes, in turns; give milliseconds, and how many times the best size's."""
+    """Time attention in chunks of several sizes, in turns."""
     random = torch.Generator().manual_seed(run.seed)
-    given = [torch.randn(1, 1, SETTINGS["length"], SETTINGS["width"], generator=random) for _ in range(3)]
-    ways = {str(chunk): partial(chunked_attention, *given, chunk=chunk) for chunk in SETTINGS["chunks"]}
-    ms = {chunk: 1000 * median(seconds) for chunk, seconds in in_turns(ways, SETTINGS["rounds"]).items()}
+    shape = 1, 1, SETTINGS["length"], SETTINGS["width"]
+    given = [torch.randn(shape, generator=random) for _ in range(3)]
+    attend = partial(chunked_attention, *given)
+    ways = {str(size): partial(attend, chunk=size) for size in SETTINGS["chunks"]}
+    took = in_turns(ways, SETTINGS["rounds"])
+    ms = {chunk: 1000 * median(took[chunk]) for chunk in ways}
     best = min(ms, key=ms.get)
-    return {"best": int(best), "ms": ms, "times_best": {chunk: time / ms[best] for chunk, time in ms.items()}}
+    times = {chunk: ms[chunk] / ms[best] for chunk in ways}
+    return {"best": int(best), "ms": ms, "times_best": times}
 
 
 SETTINGS = {"length": 4096, "width": 64, "chunks": [64, 128, 256, 512, 1024, 2048, 4096], "rounds": 5}

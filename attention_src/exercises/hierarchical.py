@@ -49,9 +49,13 @@ HAND = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log(), torch.tensor([2.0, 1.0]).lo
 ALL = torch.ones(2, 2, dtype=torch.bool)
 
 
-def except_this(count: int, seed: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw documents whose cue stands one sentence before the answer: words, mask, answers, and where the cue is."""
-    some = [one for one in documents(count, seed) if one.gold + 1 < len(one.sentences)]
+def except_this(count: int, seed: str) -> tuple[Tensor, ...]:
+    """Give words, mask, answers, and the place of the sentence with the cue.
+
+    The answer is the meaning of the sentence after it.
+    """
+    every = documents(count, seed)
+    some = [one for one in every if one.gold + 1 < len(one.sentences)]
     after = [one._replace(gold=one.gold + 1) for one in some]
     return *chapter.encoded(after), torch.tensor([one.gold for one in some])
 

@@ -62,22 +62,27 @@ def ordered_ties(allowed: list, tags: int, forbidden: float) -> Tensor:
     return ties
 
 
-def two_segments(count: int, seed: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw rows with two segments that do not touch, and one answer for both: words, answers, places inside."""
+def two_segments(count: int, seed: str) -> tuple[Tensor, ...]:
+    """Draw rows with two segments that do not touch, and one answer.
+
+    Gives words, answers, and which places are inside.
+    """
     chance, found = random.Random(f"two segments {seed}"), []
     while len(found) < count:
         sizes = [chance.randint(SHORTEST, LONGEST) for _ in range(2)]
-        begins = [chance.randrange(LENGTH - size + 1) for size in sizes]
-        if begins[1] <= begins[0] + sizes[0]:
+        first, second = (chance.randrange(LENGTH - size + 1) for size in sizes)
+        if second <= first + sizes[0]:
             continue
-        inside = [any(b <= place < b + s for b, s in zip(begins, sizes, strict=True)) for place in range(LENGTH)]
+        inside = [False] * LENGTH
+        inside[first : first + sizes[0]] = [True] * sizes[0]
+        inside[second : second + sizes[1]] = [True] * sizes[1]
         symbols = chance.choices(range(len(SYMBOLS)), k=LENGTH)
-        answer = most_frequent("".join(SYMBOLS[symbol] for symbol in compress(symbols, inside)))
-        if answer:
-            lights = [chance.random() < ON[here] for here in inside]
-            words = [symbol + len(SYMBOLS) * light for symbol, light in zip(symbols, lights, strict=True)]
-            found.append((words, SYMBOLS.index(answer), inside))
-    return tuple(map(torch.tensor, zip(*found, strict=True)))
+        counted = "".join(SYMBOLS[symbol] for symbol in compress(symbols, inside))
+        if answer := most_frequent(counted):
+            lit = [chance.random() < ON[here] for here in inside]
+            found.append((symbols, lit, SYMBOLS.index(answer), inside))
+    symbols, lit, answers, inside = map(torch.tensor, zip(*found, strict=True))
+    return symbols + len(SYMBOLS) * lit, answers, inside
 
 
 def one_or_two(run: Run) -> Measures:

@@ -11,11 +11,13 @@ from torch.testing import assert_close
 from attention_src import transformer
 from attention_src.attention import causal_mask
 from attention_src.data.batches import Bitext
+from attention_src.data.translation import Pair
 from attention_src.exercises import Checker, LargestTensor
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.protocol import BATCH, languages, splits, translate, translation_loss
 from attention_src.experiments.transformer import FRENCH, WARM_UP, WarmUp, build
 from attention_src.training import fit
+from attention_src.transformer import Transformer
 
 
 def add_and_norm(x: Tensor, part, norm, first: bool) -> Tensor:
@@ -47,23 +49,29 @@ def rate(step: int, width: int, warm_up: int) -> float:
 
 
 def look_ahead(run: Run) -> Measures:
-    """Train on short sentences, with the mask of the look back and without; give the last losses and what is said."""
-    some, words = splits(FRENCH, run.seed, SETTINGS["longest"]), languages(FRENCH)
-    test = some.bands[3, 10]
+    """Train with the mask of the look back, and without it."""
+    some = splits(FRENCH, run.seed, SETTINGS["longest"])
+    batches = Bitext(some.train, *languages(FRENCH), BATCH, run.seed)
     plan = WarmUp(SETTINGS["steps"], SETTINGS["rate"], warm_up=WARM_UP)
     measures: Measures = {}
     for name, mask in {"masked": causal_mask, "open": everywhere}.items():
         torch.manual_seed(run.seed)
-        model, batches = build(FRENCH), Bitext(some.train, *words, size=BATCH, seed=run.seed)
+        model = build(FRENCH)
         with patch.object(transformer, "causal_mask", mask):
             losses = fit(model, translation_loss, batches.batch_at, plan, report=run.progress)
-        said = [words.target.decode(one.tokens) for one in translate(model, [pair.source for pair in test], FRENCH)]
-        measures[name] = {
-            "loss": mean(losses[-SETTINGS["last"] :]),
-            "exact": 100 * mean(tuple(one) == pair.target for one, pair in zip(said, test, strict=True)),
-            "empty": 100 * mean(not one for one in said),
-        }
+        loss = mean(losses[-SETTINGS["last"] :])
+        measures[name] = {"loss": loss} | said_well(model, some.bands[3, 10])
     return measures
+
+
+def said_well(model: Transformer, test: list[Pair]) -> Measures:
+    """Give how many translations are right, and how many are empty, in percent."""
+    said = translate(model, [pair.source for pair in test], FRENCH)
+    words = [languages(FRENCH).target.decode(one.tokens) for one in said]
+    return {
+        "exact": 100 * mean(tuple(one) == pair.target for one, pair in zip(words, test, strict=True)),
+        "empty": 100 * mean(not one for one in words),
+    }
 
 
 def everywhere(length: int) -> Tensor:
