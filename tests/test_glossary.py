@@ -84,6 +84,13 @@ def test_the_first_use_of_each_term_is_linked_and_nothing_else(terms):
     assert links(built, "notes") == links(built, "words") == []
 
 
+def test_a_chapter_in_which_the_word_means_something_else_has_no_link(terms):
+    terms.write_text(LIST.replace("{term: soft key,", "{term: soft key, not_in: [03_attention],"), encoding="utf-8")
+    built = build_pages(terms)
+    assert links(built, "03_attention") == [("words.html#term-key", "key")]
+    assert len(links(built, "02_bottleneck")) == 3
+
+
 def test_a_link_says_what_the_term_means(terms):
     page = build_pages(terms).html("02_bottleneck")
     assert 'title="What is asked."' in page
@@ -134,6 +141,7 @@ def test_the_glossary_shows_each_term_with_its_chapter(terms):
     page = built.html("words")
     assert '<span lang="zh">键</span> <span lang="zh-Latn">jiàn</span>' in page
     assert re.findall(r'<dt id="([^"]+)"', page) == ["term-key", "term-key-cache", "term-soft-key"]
+    assert re.findall(r'href="#(term-[^"]+)">(.)</a>', page) == [("term-key", "K"), ("term-soft-key", "S")]
     assert "What is <em>asked</em>. <a" in page
     assert 'href="02_bottleneck.html"' in page
     assert "Chapter 2" in built.text("words")
@@ -196,6 +204,17 @@ def test_every_phrase_that_means_something_else_is_used_in_a_chapter():
     text = " ".join(" ".join(chapters().values()).split())
     phrases = [phrase for term in TERMS for phrase in term.but_not]
     assert [phrase for phrase in phrases if not re.search(_word(phrase), text)] == []
+
+
+def test_every_chapter_in_which_a_word_means_something_else_has_the_word():
+    pages = {name: " ".join(text.split()) for name, text in chapters().items()}
+    absent = [
+        (term.term, chapter)
+        for term in TERMS
+        for chapter in term.not_in
+        if not any(re.search(_word(form), pages[chapter]) for form in (term.term, *term.variants))
+    ]
+    assert absent == []
 
 
 def test_the_chapter_that_explains_a_term_uses_it():

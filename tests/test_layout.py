@@ -14,8 +14,9 @@ from packaging.requirements import Requirement
 
 from tests.chapters import ROOT, numbered, stems
 
-# Modules that belong to no single chapter.
+# Modules that belong to no single chapter, and exercises with a notebook that do not either.
 SHARED = {"shapes", "attention", "scores", "recurrent", "decoding", "training", "evaluation", "plots", "translate"}
+MUSEUM = "bug_museum"
 TOP = {
     *("book", "notebooks", "attention_src", "tests", "tools", "_config.yml", "_toc.yml", "requirements.txt"),
     *("README.md", "pyproject.toml", "Makefile", "LICENSE", "LICENSE-prose", "CITATION.cff", "CONTRIBUTING.md"),
@@ -48,11 +49,13 @@ def extra(root: Path) -> list[str]:
     known = set(stems(root))
     prefixed = {f"{number}_{stem}" for number, stem in numbered(root)}
     found = [path for path in (root / "book").glob("*.md") if not re.search(rf"\bbook/{path.stem}(\.md)?\s", toc)]
-    found += [path for path in (root / "notebooks").glob("*") if path.stem not in prefixed and path.name[0] != "."]
+    found += [
+        path for path in (root / "notebooks").glob("*") if path.stem not in prefixed | {MUSEUM} and path.name[0] != "."
+    ]
     modules = {path.stem for path in (root / "attention_src").glob("*.py")}
     found += [root / f"attention_src/{name}.py" for name in modules - known - SHARED - {"__init__"}]
     runner = {"__init__", "__main__"}
-    for folder, also in (("exercises", runner), ("experiments", runner | {"results", "protocol"})):
+    for folder, also in (("exercises", runner | {MUSEUM}), ("experiments", runner | {"results", "protocol"})):
         files = (root / "attention_src" / folder).glob("*.py")
         found += [path for path in files if path.stem not in known | also]
     experiments = {path.stem for path in (root / "attention_src/experiments").glob("*.py")} & known

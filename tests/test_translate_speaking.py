@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from attention_src.data.batches import pad
 from attention_src.data.vocabulary import BEGIN, END, PAD, UNKNOWN
 from attention_src.decoding import Marks, beam, greedy
 from attention_src.recurrent import Step, follow
+from attention_src.translate import __main__ as command_line
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import batch_of
 from attention_src.translate.errors import BadInputError
 from attention_src.translate.losses import SumOfLosses
-from attention_src.translate.measures import agreement, read_gold, report
+from attention_src.translate.measures import Report, agreement, read_gold
 from attention_src.translate.runs import load
 from attention_src.translate.saying import Sooner, largest, most_probable
 from attention_src.translate.settings import MODELS
@@ -190,6 +193,64 @@ def test_files_are_written_whole(good, tmp_path, capsys):
     assert out.read_text() == ""
 
 
+def test_lines_are_read_bit_by_bit_in_their_order(good, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "AT_ONCE", 2)
+    sizes, plain = [], Speaker.translate
+    monkeypatch.setattr(
+        Speaker, "translate", lambda self, lines, *more: sizes.append(len(lines)) or plain(self, lines, *more)
+    )
+    source, links, page = tmp_path / "in", tmp_path / "links", tmp_path / "page.html"
+    source.write_text("s1.\n\ns3 s4.\n" + "s5 " * 101 + "\ns6.\n")
+    more = ["--alignments", str(links), "--html", str(page)]
+    assert main(["translate", "--run", str(good), "--input", str(source), *more]) == 0
+    shown = capsys.readouterr()
+    said = shown.out.split("\n")
+    assert sizes == [2, 2, 1]
+    assert said[:3] + said[4:] == ["t1.", "", "t3 t4.", "t6.", ""]
+    assert [bool(line) for line in links.read_text().split("\n")] == [True, False, True, True, True, False]
+    assert "line 4 is longer than 100 tokens" in shown.err
+    assert '"5: s6."' in page.read_text()
+    pairs = tmp_path / "pairs"
+    pairs.write_text("s1\tt1\n" + "s1 " * 101 + "\tt1\ns2\tt2\n" + "s3 " * 101 + "\tt1\n")
+    assert main(["align", "--run", str(good), "--pairs", str(pairs)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "0-0\n\n0-0\n\n"
+    assert [line.split()[2] for line in shown.err.splitlines()] == ["2", "4"]
+    assert main(["evaluate", "--run", str(good), "--pairs", str(pairs)]) == 0
+    assert "1 to 10\t2\t" in capsys.readouterr().out
+
+
+def test_nothing_is_said_if_a_later_line_is_bad(good, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "AT_ONCE", 1)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"s1.\ns2.\n\xff\n")))
+    assert main(["translate", "--run", str(good)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "translate: standard input line 3: it is not UTF-8 (byte 1); save the file as UTF-8\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(good, tmp_path):
+    source = tmp_path / "in"
+    source.write_text("s1.\n" * 30_000)
+    command = f"{sys.executable} -m attention_src.translate translate --run {good} --input {source} | head -n 1"
+    done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("t1.\n", "", 141)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(good, tmp_path, capsys):
+    source, pipe = tmp_path / "in", tmp_path / "pipe"
+    source.write_text("s1.\n")
+    os.mkfifo(pipe)
+    command = ["translate", "--run", str(good), "--output"]
+    assert main([*command, os.devnull, "--input", str(source)]) == 0
+    assert Path(os.devnull).is_char_device()
+    assert main([*command, str(tmp_path / "out"), "--input", str(pipe)]) == 2
+    assert f"{pipe} can be read only once" in capsys.readouterr().err
+    assert main([*command, str(tmp_path), "--input", str(source)]) == 2
+    assert "Is a directory" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "pipe"]
+
+
 def test_a_line_that_is_too_long_is_cut_and_named(corpus, tmp_path, capsys):
     out = trained(corpus, tmp_path / "run", "luong", "--longest", "8")
     source = tmp_path / "in"
@@ -265,7 +326,10 @@ def test_the_report_is_sacrebleus():
     sources = ["a b", "a " * 11, "c"]
     said, wanted = ["the cat sat here", "no dogs", "yes"], ["the cat sat there", "no dogs at all", "yes"]
     bleu, chrf = sacrebleu.corpus_bleu(said, [wanted]), sacrebleu.corpus_chrf(said, [wanted])
-    lines = [line.split("\t") for line in report(sources, said, wanted).split("\n")]
+    found = Report()
+    found.add(sources[:1], said[:1], wanted[:1])
+    found.add(sources[1:], said[1:], wanted[1:])
+    lines = [line.split("\t") for line in found.text().split("\n")]
     assert lines[0][:2] == ["BLEU", f"{bleu.score:.1f}"]
     assert "tok:13a" in lines[0][2]
     assert "version" in lines[0][2]

@@ -67,11 +67,17 @@ def what_matters(say: Say, source: list[str]) -> Tensor:
 
 
 def read_by_thresholds(run: Run, corpus: str) -> Measures:
-    """Read the maps of a kept translator by the largest weight, and by nine thresholds."""
-    ways = {"largest": hardest} | {f"least_{tenth}": partial(heavier, least=tenth / 10) for tenth in range(1, 10)}
+    """Read a translator's maps by the largest weight and by thresholds."""
+    ways = {"largest": hardest}
+    for tenth in range(1, 10):
+        ways[f"least_{tenth}"] = partial(heavier, least=tenth / 10)
     some = splits(CORPORA[corpus], run.seed).bands[BAND]
     tables = maps(KEPT[corpus](), some, corpus)
-    return {name: by_partners([way(rows) for rows in tables], some) for name, way in ways.items()}
+    measures = {}
+    for name, way in ways.items():
+        links = [way(rows) for rows in tables]
+        measures[name] = by_partners(links, some)
+    return measures
 
 
 def by_partners(predicted: Sequence[Links], some: Sequence[Pair]) -> Measures:

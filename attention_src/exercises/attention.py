@@ -55,11 +55,17 @@ def at_temperature(model: LookBack, temperature: float) -> LookBack:
 
 
 def temperatures(run: Run) -> Measures:
-    """Measure BLEU of the trained translator on new sentences, at each temperature."""
-    model, (low, high) = load_translator("bottleneck-look-back"), SETTINGS["lengths"]
-    some = pairs(GRAMMARS[NAME], SETTINGS["pairs"], f"temperatures {run.seed}", low, high)
-    found = [quality(at_temperature(model, t), {(low, high): some}, NAME) for t in SETTINGS["temperatures"]]
-    return {"bleu": [measures["bleu"][f"{low}-{high}"] for measures in found]}
+    """Measure BLEU on new sentences, at each temperature."""
+    model = load_translator("bottleneck-look-back")
+    grammar, count, (low, high) = GRAMMARS[NAME], SETTINGS["pairs"], SETTINGS["lengths"]
+    some = pairs(grammar, count, f"temperatures {run.seed}", low, high)
+
+    def at(temperature: float) -> float:
+        twin = at_temperature(model, temperature)
+        found = quality(twin, {(low, high): some}, NAME)
+        return found["bleu"][f"{low}-{high}"]
+
+    return {"bleu": [at(t) for t in SETTINGS["temperatures"]]}
 
 
 SETTINGS = {"lengths": [11, 20], "pairs": 200, "temperatures": [0.25, 0.5, 1, 2, 4]}

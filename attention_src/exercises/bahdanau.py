@@ -40,21 +40,25 @@ def best_by_length(hypotheses: list[tuple[float, list[str]]]) -> list[str]:
 
 @torch.no_grad()
 def spreading(run: Run) -> Measures:
-    """Count wrong words, place by place: with the true words fed in, and with the translator's own."""
+    """Count wrong words: the true ones fed in, and its own."""
     model, few = load_translator(), SETTINGS
-    forced, own = [], []  # for each place: is the word right?
-    some = pairs(GRAMMARS[NAME], few["pairs"], f"spreading {run.seed}", *few["lengths"])
+    forced, own = [], []  # is the word of a place right?
+    name, marks = f"spreading {run.seed}", Marks(BEGIN, END)
+    some = pairs(GRAMMARS[NAME], few["pairs"], name, *few["lengths"])
     for batch in encoded(some, NAME):
-        fed = model(batch.source, batch.source_mask, batch.given).argmax(dim=-1)
-        memory, state = model.encode(batch.source, batch.source_mask)
-        said = torch.full_like(batch.wanted, END)
-        for row, answer in zip(said, greedy(model.step, state, memory, Marks(BEGIN, END), LONGEST_ANSWER), strict=True):
-            words = torch.tensor(answer.tokens[: len(row)], dtype=row.dtype)
-            row[: len(words)] = words
-        forced.append((fed == batch.wanted)[batch.target_mask])
-        own.append((said == batch.wanted)[batch.target_mask])
-    with_true, with_own = (100 * (1 - torch.cat(right).double().mean()) for right in (forced, own))
-    return {"true_words": with_true, "own_words": with_own, "spread": 100 * (1 - with_true / with_own)}
+        source, mask, wanted = batch.source, batch.source_mask, batch.wanted
+        fed = model(source, mask, batch.given).argmax(dim=-1)
+        memory, state = model.encode(source, mask)
+        answers = greedy(model.step, state, memory, marks, LONGEST_ANSWER)
+        said = torch.full_like(wanted, END)
+        for row, answer in zip(said, answers, strict=True):
+            words = answer.tokens[: len(row)]
+            row[: len(words)] = torch.tensor(words)
+        forced.append((fed == wanted)[batch.target_mask])
+        own.append((said == wanted)[batch.target_mask])
+    true_words, own_words = (100 * (1 - torch.cat(right).double().mean()) for right in (forced, own))
+    spread = 100 * (1 - true_words / own_words)
+    return {"true_words": true_words, "own_words": own_words, "spread": spread}
 
 
 SETTINGS = {"pairs": 200, "lengths": [31, 40]}

@@ -37,13 +37,14 @@ def loss_without_padding(logits: Tensor, wanted: Tensor, mask: Tensor) -> Tensor
 
 
 def trained_up_to(longest: int, run: Run) -> Measures:
-    """Train the vector at every step on sentences of 3 to ``longest`` words, and test it on short and longer ones."""
-    few = SETTINGS
-    some = corpus(NAME, few["pairs"], seed=run.seed, longest=longest)
+    """Train on 3 to ``longest`` words; test on short and longer ones."""
+    count, steps = SETTINGS["pairs"], SETTINGS["steps"]
+    some = corpus(NAME, count, seed=run.seed, longest=longest)
     torch.manual_seed(run.seed)
     model = build(VectorEveryStep)
-    train(model, some.train, NAME, run, replace(PLAN, steps=few["steps"]))
-    return quality(model, {band: some.bands[band] for band in ((3, 10), (11, 20))}, NAME)
+    train(model, some.train, NAME, run, replace(PLAN, steps=steps))
+    tests = {band: some.bands[band] for band in ((3, 10), (11, 20))}
+    return quality(model, tests, NAME)
 
 
 SETTINGS = {"pairs": 10_000, "steps": 500}

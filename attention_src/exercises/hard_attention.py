@@ -65,48 +65,41 @@ def view_often(
     """Train a viewer whose windows lie two pixels apart.
 
     Gives the share of right answers and the entropy of the first choice,
-    at every 100th step, and the first of them that is better than guessing.
+    at every 50th step, and the first of them with more than 20 % right.
     """
     torch.manual_seed(run.seed)
     model = Viewer(SIZE, answers=10, side=side, stride=2)
     picture, answer, _ = test_pictures(run.seed)
-    every, right, entropy = SETTINGS["every"], [], []
+    right, entropy, reached = [], [], []
 
     @torch.no_grad()
     def look(done: int, steps: int) -> None:
         run.progress(done, steps)
-        if done % every == 0:
+        if done % SETTINGS["every"] == 0:
             seen = model(picture, glimpses, best)
-            said, first = seen.logits[:, -1].argmax(dim=-1), seen.log_p[:, 0]
+            said, log_p = seen.logits[:, -1].argmax(-1), seen.log_p[:, 0]
             right.append(float((said == answer).double().mean()))
-            entropy.append(float(-(first.exp() * first).sum(dim=-1).mean()))
+            entropy.append(float(-(log_p.exp() * log_p).sum(-1).mean()))
+            reached.extend([done] * (right[-1] > SETTINGS["better"]))
 
     loss = partial(whole_loss, glimpses=glimpses, stay_open=stay_open)
-    train_on_pictures(model, loss, replace(run, progress=look), SETTINGS["steps"])
-    better = [every * (place + 1) for place, share in enumerate(right) if share > SETTINGS["better"]]
-    steps = min(better, default=SETTINGS["steps"] + every)
-    return {"right": right, "entropy": entropy, "steps": steps}
+    watched = replace(run, progress=look)
+    train_on_pictures(model, loss, watched, SETTINGS["steps"])
+    first = min(reached, default=SETTINGS["steps"] + SETTINGS["every"])
+    return {"right": right, "entropy": entropy, "steps": first}
 
 
-SETTINGS = {"steps": 1500, "every": 100, "better": 0.2}
+SETTINGS = {"steps": 1000, "every": 50, "better": 0.2}
 PARTS = {
-    "two": view_often,
-    "six": partial(view_often, glimpses=6),
+    "open": view_often,
     "large": partial(view_often, side=12),
     "closed": partial(view_often, stay_open=0.0),
 }
 RULES = [
     Rule(
-        "more-glimpses-shorten-it",
-        "With six glimpses, more than 20 % are right after fewer steps than with two.",
-        lambda m: m["six"]["steps"] < m["two"]["steps"],
-        at_least=3,
-        of=3,
-    ),
-    Rule(
         "a-larger-window-shortens-it",
-        "With a window of 12 by 12 pixels, more than 20 % are right after fewer steps than with one of 8 by 8.",
-        lambda m: m["large"]["steps"] < m["two"]["steps"],
+        "With windows of 12 by 12 pixels, more than 20 % are right after fewer steps than with windows of 8 by 8.",
+        lambda m: m["large"]["steps"] < m["open"]["steps"],
         at_least=3,
         of=3,
     ),
@@ -114,12 +107,12 @@ RULES = [
         "without-the-term-the-policy-settles-first",
         "With stay_open at 0, the entropy of the first choice is lower after 500 steps than with 0.02, and more than "
         "20 % are right no sooner.",
-        lambda m: m["closed"]["entropy"][4] < m["two"]["entropy"][4] and m["closed"]["steps"] >= m["two"]["steps"],
+        lambda m: m["closed"]["entropy"][9] < m["open"]["entropy"][9] and m["closed"]["steps"] >= m["open"]["steps"],
         at_least=3,
         of=3,
     ),
 ]
-TOLERANCE = {"*.steps": Tolerance(absolute=1600), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
+TOLERANCE = {"*.steps": Tolerance(absolute=1050), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
 
 
 def _example() -> tuple[Tensor, Tensor, Tensor]:

@@ -37,15 +37,22 @@ def first_looks(map_: list[float], budget: int) -> list[int]:
 
 
 def looks_by_shape(run: Run) -> Measures:
-    """Count the looks of the query's order by the target's shape, and by the other shape in the picture."""
+    """Count looks by the target's shape, and by the other shape."""
     random = torch.Generator().manual_seed(run.seed)
-    seen = Seen("both", SETTINGS["side"], SETTINGS["scenes"], random)
+    side, count = SETTINGS["side"], SETTINGS["scenes"]
+    seen = Seen("both", side, count, random)
     looks = seen.rank(seen.maps["query"])
     own = np.array([scene.target.shape for scene in seen.scenes])
-    other = np.array([scene.things[1].shape for scene in seen.scenes])  # it has the target's colour
+    rival = [scene.things[1] for scene in seen.scenes]  # of the target's colour
+    other = np.array([thing.shape for thing in rival])
+
+    def mean(shape: str, among: str) -> float:
+        return looks[(own == shape) & (other == among)].mean()
+
+    by_other = {s: [o for o in SHAPES if o != s] for s in SHAPES}
     return {
-        "looks": {shape: looks[own == shape].mean() for shape in SHAPES},
-        "among": {s: {o: looks[(own == s) & (other == o)].mean() for o in SHAPES if o != s} for s in SHAPES},
+        "looks": {s: looks[own == s].mean() for s in SHAPES},
+        "among": {s: {o: mean(s, o) for o in by_other[s]} for s in SHAPES},
     }
 
 

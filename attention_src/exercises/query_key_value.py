@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from attention_src.data.passages import ANSWERS, KINDS, RELATIONS, Passage, passages
+from attention_src.data.passages import KINDS, RELATIONS, Fact, Passage, passages
 from attention_src.exercises import Checker, LargestTensor
 from attention_src.experiments import Measures, Rule, Run, Tolerance
 from attention_src.experiments.query_key_value import batch, load_reader, on_gold
@@ -49,18 +49,24 @@ def distance(query: Tensor, key: Tensor) -> Tensor:
     return 2 * query @ key.T - of_query - of_key
 
 
-def answered_twice(one: Passage, random: Random) -> tuple[Passage, Passage]:
+def answered_twice(
+    one: Passage,
+    random: Random,
+) -> tuple[Passage, Passage]:
     """Turn some other fact into a second answer to the question.
 
-    Gives the passage twice: first with the earlier of the two facts as the
-    one that answers, then with the later one.
+    Gives the passage twice: first with the earlier of the two facts as
+    the one that answers, then with the later one.
     """
     fact = one.facts[one.gold]
     kind = KINDS[RELATIONS[fact.relation].kinds[one.side]]
-    other = random.choice([word for word in kind if word not in one.words])
-    place = random.choice([i for i in range(len(one.facts)) if i != one.gold])
+    unused = [word for word in kind if word not in one.words]
+    words = [fact.first, fact.second]
+    words[one.side] = random.choice(unused)
+    others = [i for i in range(len(one.facts)) if i != one.gold]
+    place = random.choice(others)
     facts = list(one.facts)
-    facts[place] = fact._replace(**{("first", "second")[one.side]: other})
+    facts[place] = Fact(fact.relation, *words)
     earlier, later = sorted((one.gold, place))
     twice = one._replace(facts=tuple(facts))
     return twice._replace(gold=earlier), twice._replace(gold=later)
@@ -69,18 +75,20 @@ def answered_twice(one: Passage, random: Random) -> tuple[Passage, Passage]:
 @torch.no_grad()
 def ask_twice(run: Run) -> Measures:
     """Ask the kept reader questions that two facts answer."""
-    random, count = Random(run.seed), SETTINGS["passages"]
-    drawn = passages(count, f"twice {run.seed}")
-    earlier, later = zip(*(answered_twice(one, random) for one in drawn), strict=True)
-    *texts, _ = batch(earlier)
+    random = Random(run.seed)
+    drawn = passages(SETTINGS["passages"], f"twice {run.seed}")
+    both = [answered_twice(one, random) for one in drawn]
+    earlier, later = zip(*both, strict=True)
+    *texts, first = batch(earlier)
+    *_, second = batch(later)
     logits, weights = load_reader()(*texts)
-    mass = torch.stack([on_gold(weights, earlier), on_gold(weights, later)])
-    said = [ANSWERS[number] for number in logits.argmax(dim=1)]
-    hits = torch.tensor([[s == one.answer for s, one in zip(said, some, strict=True)] for some in (earlier, later)])
+    hits = torch.stack([first, second]) == logits.argmax(dim=1)
+    mass = torch.stack([on_gold(weights, side) for side in (earlier, later)])
+    in_heavier = hits.gather(0, mass.argmax(dim=0)[None])
     return {
         "earlier": float(hits[0].double().mean()),
         "later": float(hits[1].double().mean()),
-        "heavier": float(hits.gather(0, mass.argmax(dim=0)[None]).double().mean()),
+        "heavier": float(in_heavier.double().mean()),
         "larger": float(mass.amax(dim=0).mean()),
         "together": float(mass.sum(dim=0).mean()),
     }

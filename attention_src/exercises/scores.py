@@ -49,8 +49,12 @@ def concat(query: Tensor, key: Tensor, W: Tensor, v: Tensor) -> Tensor:
 
 
 def ranks(run: Run) -> Measures:
-    """Train the low-rank score on the task *turned* with each rank; give the share of right keys."""
-    return {"right": {str(rank): learned("low_rank", "turned", run.seed, rank=rank) for rank in SETTINGS["ranks"]}}
+    """Train the low-rank score on *turned*: right keys by rank."""
+
+    def right(rank: int) -> float:
+        return learned("low_rank", "turned", run.seed, rank=rank)
+
+    return {"right": {str(rank): right(rank) for rank in SETTINGS["ranks"]}}
 
 
 SETTINGS = {"ranks": [1, 2, 4, 6, 8]}

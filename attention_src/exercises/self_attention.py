@@ -64,19 +64,33 @@ def recall_in_two_words(count: int, random: torch.Generator) -> Task:
     return Task(words, digits.gather(1, asked)[:, 0])
 
 
-def join_then_find(run: Run, blocks: int, places: bool = True) -> Measures:
+def seeded(seed: int) -> torch.Generator:
+    """Give a generator of its own."""
+    return torch.Generator().manual_seed(seed)
+
+
+def join_then_find(
+    run: Run,
+    blocks: int,
+    places: bool = True,
+) -> Measures:
     """Train blocks of self-attention on recall in two words.
 
     Gives the share of right answers at every 500th step, and how much
     weight each digit gives to its letter in the first block.
     """
-    width, letters, right = SETTINGS["width"], SETTINGS["letters"], []
-    mixers, longest = [SelfAttention(width) for _ in range(blocks)], 2 * SETTINGS["pairs"] + 1
-    model = Network(2 * letters, letters, width, mixers, 2 * width, longest)
+    letters, width = SETTINGS["letters"], SETTINGS["width"]
+    longest, right = 2 * SETTINGS["pairs"] + 1, []
+    mixers = [SelfAttention(width) for _ in range(blocks)]
+    sizes = 2 * letters, letters, width, mixers, 2 * width, longest
+    model = Network(*sizes)
     if not places:
         nn.init.zeros_(model.place.weight).requires_grad_(False)
-    test = recall_in_two_words(1000, torch.Generator().manual_seed(1000 + run.seed))
-    random = torch.Generator().manual_seed(run.seed)
+    test = recall_in_two_words(1000, seeded(1000 + run.seed))
+    random = seeded(run.seed)
+
+    def loss(model: Network, task: Task) -> Tensor:
+        return cross_entropy(model(task.words)[0][:, -1], task.answer)
 
     @torch.no_grad()
     def look(done: int, steps: int) -> None:
@@ -85,15 +99,14 @@ def join_then_find(run: Run, blocks: int, places: bool = True) -> Measures:
             said = model(test.words)[0][:, -1].argmax(dim=-1)
             right.append(float((said == test.answer).double().mean()))
 
-    def loss(model: Network, task: Task) -> Tensor:
-        return cross_entropy(model(task.words)[0][:, -1], task.answer)
-
     plan = Plan(SETTINGS["steps"], SETTINGS["rate"])
-    fit(model, loss, lambda step: recall_in_two_words(64, random), plan, report=look)
+    draw = partial(recall_in_two_words, 64, random)
+    fit(model, loss, lambda step: draw(), plan, report=look)
     with torch.no_grad():
         first = model(test.words)[1][0]  # (batch, length, length)
     letter = torch.arange(0, longest - 1, 2)
-    return {"right": right, "joined": float(first[:, letter + 1, letter].mean())}
+    joined = first[:, letter + 1, letter].mean()
+    return {"right": right, "joined": float(joined)}
 
 
 SETTINGS = {"letters": 4, "pairs": 3, "width": 32, "steps": 3000, "rate": 3e-3}

@@ -93,9 +93,10 @@ class Speaker:
         if weights is not None:
             weights = weights[: len(numbers), : len(source)].cpu()
         vocabulary, target, kept = self.run.vocabularies[1], [], []
+        looked = None if weights is None else weights.argmax(dim=1).tolist()
         for place, number in enumerate(numbers):
-            if number == UNKNOWN and weights is not None:
-                target.append(source[int(weights[place].argmax())])
+            if number == UNKNOWN and looked:
+                target.append(source[looked[place]])
             elif number >= len(MARKS) or number == UNKNOWN:
                 target.append(vocabulary.words[number])
             else:

@@ -43,6 +43,7 @@ class Term:
     chapter: str
     variants: tuple[str, ...] = ()
     but_not: tuple[str, ...] = ()  # phrases in which the word means something else
+    not_in: tuple[str, ...] = ()  # chapters in which it does
 
     @property
     def anchor(self) -> str:
@@ -98,7 +99,7 @@ class Finder:
                 yield *match.span(), term
 
 
-@functools.cache  # all chapters have the same terms
+@functools.cache
 def finder(terms: tuple[Term, ...]) -> Finder:
     """Return what finds these terms."""
     owners = {_folded(form): term for term in terms for form in (term.term, *term.variants)}
@@ -156,7 +157,16 @@ class Terms(SphinxDirective):
             raise self.error(f"{self.name}: {error}") from None
         found = nodes.definition_list(classes=["terms"])
         found += [self.item(term) for term in terms]
-        return [found]
+        return [self.letters(terms), found]
+
+    @staticmethod
+    def letters(terms: list[Term]) -> nodes.paragraph:
+        """Return a line of letters, each with a link to the first term that begins with it."""
+        first = {term.term[0].upper(): term.anchor for term in reversed(terms)}
+        links = [nodes.reference("", letter, refid=first[letter], internal=True) for letter in sorted(first)]
+        return nodes.paragraph(
+            "", "", *[node for link in links for node in (nodes.Text(" "), link)][1:], classes=["letters"]
+        )
 
     def item(self, term: Term) -> nodes.definition_list_item:
         """Return one term with its definition."""
@@ -204,7 +214,8 @@ def link_terms(app, doctree, docname):
     pages = {node["docname"]: node for node in doctree.findall(addnodes.start_of_file)} or {docname: doctree}
     for page, node in pages.items():
         if is_chapter(page):
-            link_first_uses(node, read(TERMS), app.builder.get_relative_uri(docname, glossary))
+            terms = [term for term in read(TERMS) if page.rpartition("/")[2] not in term.not_in]
+            link_first_uses(node, terms, app.builder.get_relative_uri(docname, glossary))
 
 
 def setup(app):

@@ -210,7 +210,8 @@ class Collect(SphinxPostTransform):
             if isinstance(node, nodes.math_block):
                 node["label"] = node["number"] = None
         title = self.env.titles[page].astext()
-        chapter = nodes.Text(f"Chapter {chapter_number(page)}, {title}")
+        box["chapter"] = chapter_number(page)
+        chapter = nodes.Text(f"Chapter {box['chapter']}, {title}")
         (line,) = box.findall(shown)
         line["collected"] = docname
         line += make_refnode(self.app.builder, docname, page, anchor, chapter)
@@ -222,7 +223,10 @@ class Collect(SphinxPostTransform):
         for level, name in LEVELS.items():
             group = nodes.container("", classes=["level", level])
             group += nodes.rubric("", name)
-            group += [self.opening(box, box[1:]) for box in found if (self.level(box) or "deeper") == level]
+            for box in found:
+                if (self.level(box) or "deeper") == level:
+                    box[0] += [nodes.Text(" "), nodes.inline("", f"chapter {box['chapter']}", classes=["from"])]
+                    group += self.opening(box, box[1:])
             if len(group) > 1:
                 yield group
 

@@ -225,7 +225,7 @@ class Predict(Check):
         words = show_interval(interval, form)
         if unit and not form.endswith("%"):
             words = words.replace(" (", f"{SPACE}{unit} (", 1)
-        said = nodes.raw("", '<span class="said" hidden>You said <b></b>. </span>', format="html")
+        said = nodes.raw("", '<span class="said" hidden="">You said <b></b>. </span>', format="html")
         over = nodes.Text(f"Measured, over {len(interval.values)}{SPACE}seeds: ")
         return nodes.paragraph("", "", said, over, measured_node(words, interval, form), nodes.Text("."))
 
@@ -255,7 +255,7 @@ def drawn(values: tuple[float, ...], median: float, scale: Scale) -> str:
     dots = "".join(f'<i class="seed" style="{at(value)}"></i>' for value in values)
     return (
         f'<div class="spread" role="img" aria-label="A scale from {ends[0]} to {ends[1]}: measured {middle}">'
-        f'<span>{ends[0]}</span><div><b class="mine" hidden>you</b>{dots}'
+        f'<span>{ends[0]}</span><div><b class="mine" hidden="">you</b>{dots}'
         f'<b class="median" style="{at(median)}">measured</b></div><span>{ends[1]}</span></div>'
     )
 
@@ -272,7 +272,7 @@ def visit_prediction(translator, node):
         for key, value in [("min", node["low"]), ("max", node["high"]), ("step", node["step"]), ("value", middle)]
     )
     translator.body.append(
-        f'<div class="prediction"><div class="guess" hidden><label for="{name}">Your guess</label>'
+        f'<div class="prediction"><div class="guess" hidden=""><label for="{name}">Your guess</label>'
         f'<input type="range" id="{name}" {limits} data-unit="{html.escape(node["unit"])}">'
         f'<output for="{name}"></output></div>'
         f'<details class="answer"><summary>{REVEAL}</summary><div class="answer-body">'

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import yaml
 from docutils import nodes
 from house import is_notebook, module_file, write_if_changed
+from sphinx.environment import CONFIG_OK
 from sphinx.util.docutils import SphinxDirective
 
 SHORTEST, LONGEST = 50, 160  # of a description, in characters: about what a search engine shows
@@ -100,6 +101,12 @@ def find_home(app, config) -> None:
     config.html_baseurl = config.home.site
 
 
+def drop_sources(app) -> None:
+    """Let the pages with the modules' source be written again: Sphinx keeps them although the addresses changed."""
+    if app.builder.name == "html" and app.env.config_status != CONFIG_OK:
+        shutil.rmtree(Path(app.outdir, "_modules"), ignore_errors=True)
+
+
 class Addressed(SphinxDirective):
     """Code in which REPOSITORY, NAME and SITE stand for the book's addresses; without one, the word stays."""
 
@@ -135,7 +142,7 @@ def description(pagename: str, title: str, doctree) -> str:
 
 def is_prose(node) -> bool:
     """Return whether a node is a paragraph of the running text."""
-    return isinstance(node, nodes.paragraph) and not isinstance(
+    return type(node) is nodes.paragraph and not isinstance(
         node.parent, (nodes.entry, nodes.list_item, nodes.legend, nodes.footnote)
     )
 
@@ -243,6 +250,7 @@ def setup(app):
     app.add_config_value("home", Home(), "env", types=[Home])
     app.add_directive("addressed", Addressed)
     app.connect("config-inited", find_home)
+    app.connect("builder-inited", drop_sources)
     app.connect("html-page-context", describe_page)
     app.connect("build-finished", write_files)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

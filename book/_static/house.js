@@ -129,8 +129,18 @@
     }
   }
 
+  // The address of a chapter with ?slides shows it as slides.
+  function slides() {
+    if (!new URLSearchParams(location.search).has("slides") || !document.body.matches(".chapter")) return;
+    const folder = `${root.dataset.content_root}_static/`;
+    const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${folder}slides.css` });
+    style.onload = () => document.head.append(Object.assign(document.createElement("script"), { src: `${folder}slides.js` }));
+    document.head.append(style);
+  }
+
   modes();
   guesses();
+  slides();
   watchScrollers();
   currentSection();
   openTarget();
