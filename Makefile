@@ -49,6 +49,7 @@ notebooks: $(READY)
 
 results: $(READY)
 	@$(RUN) -m attention_src.experiments --seeds 5
+	@$(RUN) -m attention_src.exercises --seeds 3
 
 bench: $(READY)
 	@$(RUN) -m tools.bench

@@ -77,8 +77,8 @@ def hardest(weights: Float[Tensor, "target source"]) -> Links:
     >>> sorted(hardest(weights))
     [(0, 0), (1, 2)]
     """
-    best = weights.argmax(dim=1).tolist()
-    return {(i, j) for j, i in enumerate(best) if bool(weights[j, i] > 0)}
+    largest, best = (found.tolist() for found in weights.max(dim=1))
+    return {(i, j) for j, (weight, i) in enumerate(zip(largest, best, strict=True)) if weight > 0}
 
 
 def heavier(weights: Float[Tensor, "target source"], least: float) -> Links:

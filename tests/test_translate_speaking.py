@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,18 +14,21 @@ import torch
 from torch.testing import assert_close
 
 from attention_src import transformer
+from attention_src.bahdanau import Bahdanau
 from attention_src.data.batches import pad
 from attention_src.data.vocabulary import BEGIN, END, PAD, UNKNOWN
-from attention_src.decoding import Marks, beam
-from attention_src.recurrent import follow
+from attention_src.decoding import Marks, beam, greedy
+from attention_src.recurrent import Step, follow
+from attention_src.translate import __main__ as command_line
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import batch_of
 from attention_src.translate.errors import BadInputError
 from attention_src.translate.losses import SumOfLosses
-from attention_src.translate.measures import agreement, read_gold, report
+from attention_src.translate.measures import Report, agreement, read_gold
 from attention_src.translate.runs import load
+from attention_src.translate.saying import Sooner, largest, most_probable
 from attention_src.translate.settings import MODELS
-from attention_src.translate.speaking import Speaker, batches, looks, most_probable
+from attention_src.translate.speaking import Speaker, batches, looks
 from attention_src.widgets.base import unpack
 
 SENTENCES = ["s1 s2 s3.", "", "s4", "s5 s6 s7 s0 s1 s2", "  ", "s3 s3", "unseen"]
@@ -77,6 +82,69 @@ def quiet(_):
 # Translating
 
 
+def test_the_step_that_comes_sooner_is_bahdanaus():
+    torch.manual_seed(0)
+    model = Bahdanau(11, 13, width=4, hidden=6, annotation=10, score=7, maxout=5).double()
+    source, mask = pad([[4, 5, 6], [7, 8], [9]])
+    quick = Sooner(model)
+    (memory, state), (same, ready) = model.encode(source, mask), quick.encode(source, mask)
+    for token in torch.tensor([[1, 1, 1], [5, 12, 4], [7, 4, 4]]):
+        plain, found = model.step(token, state, memory), quick.step(token, ready, same)
+        state, ready = plain.state, found.state
+        assert_close((found.logits, ready.state, found.weights), (plain.logits, state, plain.weights))
+    assert not quick.readout.requires_grad
+
+
+class Scripted:
+    """A decoder that says what is written for each sentence; its state is the sentence and the step."""
+
+    def __init__(self, script: list[list[int]]):
+        self.script, self.calls = script, []
+
+    def step(self, token, state, memory):
+        self.calls.append(state[0].tolist())
+        said = [self.script[row][place] for row, place in zip(*(one.tolist() for one in state), strict=True)]
+        assert memory.tolist() == [10 * row for row in state[0].tolist()]
+        logits = torch.nn.functional.one_hot(torch.tensor(said), 9)
+        return Step(logits, (state[0], state[1] + 1), state[0][:, None] + torch.zeros(1, 2))
+
+
+def test_sentences_leave_when_they_have_ended_or_are_as_long_as_they_may_be():
+    script = Scripted([[5, END, 6, 6], [4, 5, 6, 7], [END, 8, 8, 8], [7, 7, 7, END]])
+    state, memory = (torch.arange(4), torch.zeros(4, dtype=torch.long)), 10 * torch.arange(4)
+    found = most_probable(script.step, state, memory, torch.tensor([4, 3, 4, 4]))
+    assert [one.tokens for one in found] == [[5], [4, 5, 6], [], [7, 7, 7]]
+    assert [one.weights.tolist() for one in found] == [[[0, 0]], [[1, 1]] * 3, [], [[3, 3]] * 3]
+    assert script.calls == [[0, 1, 2, 3], [0, 1, 3], [1, 3], [3]]
+
+
+def test_few_that_have_ended_are_not_worth_a_smaller_batch():
+    script = Scripted([[5, 6, END], [END, 7, 7]] + [[5, END, 6]] * 18)
+    state, memory = (torch.arange(20), torch.zeros(20, dtype=torch.long)), 10 * torch.arange(20)
+    found = most_probable(script.step, state, memory, torch.full((20,), 9))
+    assert [len(one.tokens) for one in found] == [2, 0] + [1] * 18
+    assert list(map(len, script.calls)) == [20, 20, 1]
+
+
+def test_the_largest_number_is_found_in_every_row():
+    numbers = torch.randn(7, 500)
+    assert torch.equal(largest(numbers), numbers.argmax(dim=1))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_saying_the_most_probable_word_is_the_books_greedy_decoding(runs, model):
+    speaker = Speaker(load(runs[model]))
+    rows = [speaker.encode(0, speaker.cut(0, line)) for line in SENTENCES if line.strip()]
+    source, mask = pad(rows)
+    plain = greedy(speaker.model.step, *speaker.model.encode(source, mask)[::-1], Marks(BEGIN, END), 9)
+    memory, state = speaker.says.encode(source, mask)
+    found = most_probable(speaker.says.step, state, memory, torch.full((len(rows),), 9))
+    assert [one.tokens for one in found] == [one.tokens for one in plain]
+    for one, other in zip(found, plain, strict=True):
+        if one.weights is not None:
+            assert_close(one.weights, other.weights[: len(one.tokens)])
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("width", [1, 3])
 def test_each_sentence_is_said_as_if_it_were_alone(runs, model, width):
@@ -123,6 +191,64 @@ def test_files_are_written_whole(good, tmp_path, capsys):
     source.write_text("")
     assert main(command) == 0
     assert out.read_text() == ""
+
+
+def test_lines_are_read_bit_by_bit_in_their_order(good, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "AT_ONCE", 2)
+    sizes, plain = [], Speaker.translate
+    monkeypatch.setattr(
+        Speaker, "translate", lambda self, lines, *more: sizes.append(len(lines)) or plain(self, lines, *more)
+    )
+    source, links, page = tmp_path / "in", tmp_path / "links", tmp_path / "page.html"
+    source.write_text("s1.\n\ns3 s4.\n" + "s5 " * 101 + "\ns6.\n")
+    more = ["--alignments", str(links), "--html", str(page)]
+    assert main(["translate", "--run", str(good), "--input", str(source), *more]) == 0
+    shown = capsys.readouterr()
+    said = shown.out.split("\n")
+    assert sizes == [2, 2, 1]
+    assert said[:3] + said[4:] == ["t1.", "", "t3 t4.", "t6.", ""]
+    assert [bool(line) for line in links.read_text().split("\n")] == [True, False, True, True, True, False]
+    assert "line 4 is longer than 100 tokens" in shown.err
+    assert '"5: s6."' in page.read_text()
+    pairs = tmp_path / "pairs"
+    pairs.write_text("s1\tt1\n" + "s1 " * 101 + "\tt1\ns2\tt2\n" + "s3 " * 101 + "\tt1\n")
+    assert main(["align", "--run", str(good), "--pairs", str(pairs)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "0-0\n\n0-0\n\n"
+    assert [line.split()[2] for line in shown.err.splitlines()] == ["2", "4"]
+    assert main(["evaluate", "--run", str(good), "--pairs", str(pairs)]) == 0
+    assert "1 to 10\t2\t" in capsys.readouterr().out
+
+
+def test_nothing_is_said_if_a_later_line_is_bad(good, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "AT_ONCE", 1)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"s1.\ns2.\n\xff\n")))
+    assert main(["translate", "--run", str(good)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "translate: standard input line 3: it is not UTF-8 (byte 1); save the file as UTF-8\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(good, tmp_path):
+    source = tmp_path / "in"
+    source.write_text("s1.\n" * 30_000)
+    command = f"{sys.executable} -m attention_src.translate translate --run {good} --input {source} | head -n 1"
+    done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("t1.\n", "", 141)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(good, tmp_path, capsys):
+    source, pipe = tmp_path / "in", tmp_path / "pipe"
+    source.write_text("s1.\n")
+    os.mkfifo(pipe)
+    command = ["translate", "--run", str(good), "--output"]
+    assert main([*command, os.devnull, "--input", str(source)]) == 0
+    assert Path(os.devnull).is_char_device()
+    assert main([*command, str(tmp_path / "out"), "--input", str(pipe)]) == 2
+    assert f"{pipe} can be read only once" in capsys.readouterr().err
+    assert main([*command, str(tmp_path), "--input", str(source)]) == 2
+    assert "Is a directory" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "pipe"]
 
 
 def test_a_line_that_is_too_long_is_cut_and_named(corpus, tmp_path, capsys):
@@ -200,7 +326,10 @@ def test_the_report_is_sacrebleus():
     sources = ["a b", "a " * 11, "c"]
     said, wanted = ["the cat sat here", "no dogs", "yes"], ["the cat sat there", "no dogs at all", "yes"]
     bleu, chrf = sacrebleu.corpus_bleu(said, [wanted]), sacrebleu.corpus_chrf(said, [wanted])
-    lines = [line.split("\t") for line in report(sources, said, wanted).split("\n")]
+    found = Report()
+    found.add(sources[:1], said[:1], wanted[:1])
+    found.add(sources[1:], said[1:], wanted[1:])
+    lines = [line.split("\t") for line in found.text().split("\n")]
     assert lines[0][:2] == ["BLEU", f"{bleu.score:.1f}"]
     assert "tok:13a" in lines[0][2]
     assert "version" in lines[0][2]
@@ -302,9 +431,9 @@ def test_everything_is_made_where_the_model_is(runs, model, monkeypatch):
     with torch.device("meta"):
         SumOfLosses(speaker.model)(batch).backward()
         with torch.no_grad():
-            memory, state = speaker.model.encode(batch.source, batch.source_mask)
-            most_probable(speaker.model, state, memory, 3)
-            beam(speaker.model.step, state, memory, Marks(BEGIN, END), 3, 2)
+            memory, state = speaker.says.encode(batch.source, batch.source_mask)
+            most_probable(speaker.says.step, state, memory, torch.tensor([3, 1, 2], device="cpu"))
+            beam(speaker.says.step, state, memory, Marks(BEGIN, END), 3, 2)
 
 
 def test_the_page_is_written_with_the_translations(good, tmp_path, capsys):

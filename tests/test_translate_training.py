@@ -27,7 +27,7 @@ from attention_src.translate.corpus import Corpus, Side
 from attention_src.translate.losses import SummedLoss, SumOfLosses
 from attention_src.translate.runs import load, read_tensors
 from attention_src.translate.settings import LARGE, MODELS, SMALL, Settings
-from attention_src.translate.training import Training, World, duration
+from attention_src.translate.training import Pairs, Training, World, duration
 
 CPU = torch.device("cpu")
 TINY = ["--width", "4", "--hidden", "6", "--batch", "40", "--save-every", "3"]
@@ -88,6 +88,21 @@ def test_the_loss_is_the_models_own_on_real_words_only(model):
         loss.backward()
         found.append([loss.detach(), *(one.grad.clone() for one in translator.parameters())])
     assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_output_layer_reads_real_words_only_and_is_there_afterwards(model, monkeypatch):
+    corpus = sides([(3, 5), (2, 7), (5, 1)])
+    batch, loss = batch_of(corpus, np.arange(3), CPU), SumOfLosses(small(model).build(9, 9))
+    readout, seen = loss.model.readout, []
+    plain = SummedLoss.apply
+    monkeypatch.setattr(SummedLoss, "apply", lambda said, *more: seen.append(len(said)) or plain(said, *more))
+    loss(batch)
+    assert seen == [6 + 8 + 2]
+    assert loss.model.readout is readout
+    with pytest.raises(ValueError, match="a word has the number 99"):
+        loss(batch._replace(given=torch.full_like(batch.given, 99)))
+    assert loss.model.readout is readout
 
 
 def test_a_loss_in_portions_is_cross_entropy(monkeypatch):
@@ -170,7 +185,7 @@ def test_a_run_learns_and_says_so(pairs, tmp_path, capsys):
     assert more["epoch"] == 1 + held.index(min(held))
     model = run.build()
     model.load_state_dict(found)
-    check = Training(run, run.read_again(), None, World(), None)
+    check = Training(run, Pairs.of(run, run.read_again()), World())
     check.model.load_state_dict(found)
     assert check.held_out_loss() == pytest.approx(min(held), rel=1e-5)
 
@@ -179,7 +194,7 @@ def test_the_held_out_pairs_can_have_their_own_files(pairs, tmp_path):
     first = ["--pairs", pairs, *TINY, "--epochs", 1]
     assert train(*first, "--valid-pairs", pairs, "--out", tmp_path / "a") == 0
     run = load(tmp_path / "a")
-    session = Training(run, run.read_again(), run.read(run.valid_files), World(), None)
+    session = Training(run, Pairs.of(run, run.read_again()), World())
     assert (
         session.buckets.words
         == session.held.words
@@ -321,6 +336,8 @@ def test_other_choices_another_corpus_or_no_run_are_refused(copy, capsys, pairs,
     assert "holds no run: there is no settings.json" in refused(capsys, tmp_path / "new", "--resume")
     settings = copy / "settings.json"
     text = settings.read_text()
+    settings.unlink()
+    assert f"{copy} holds a run already" in refused(capsys, copy, "--pairs", pairs)
     other = tmp_path / "pairs.tsv"
     other.write_text(pairs.read_text() + "s1\tt1\n")
     settings.write_text(text.replace(str(pairs), str(other)))
@@ -344,8 +361,13 @@ def test_bad_input_is_refused_before_anything_is_written(pairs, capsys, tmp_path
     assert "60 sentence pairs; left out: 1 bad" in capsys.readouterr().err
     one = tmp_path / "one.tsv"
     one.write_text("a\tb\n")
-    assert train("--pairs", one, "--out", tmp_path / "one") == 2
-    assert "no pair can be held out" in capsys.readouterr().err
+    other = tmp_path / "other"
+    assert "no pair can be held out" in refused(capsys, other, "--pairs", one)
+    assert "bad.tsv line 61" in refused(capsys, other, "--pairs", pairs, "--valid-pairs", bad)
+    assert "name both files" in refused(capsys, other, "--pairs", pairs, "--valid-source", bad)
+    assert not other.exists()
+    assert train("--out", bad, "--pairs", pairs) == 2
+    assert f"{bad} is a file" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_stops_the_run(pairs, tmp_path, capsys):

@@ -3,20 +3,27 @@
 import argparse
 import dataclasses
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
 
 import torch
 
-from ..training import write_whole
-from .corpus import Counts, Files, lines, raw_lines, text, text_pairs
+from ..training import whole_file, write_whole
+from .corpus import Counts, Files, lines, text_pairs
 from .errors import BadInputError
-from .measures import agreement, read_gold, report
+from .measures import Report, agreement, read_gold
 from .runs import SIDES, begin, load
 from .settings import LARGE, MODELS, PRECISIONS, SMALL, Settings, parameters
 from .speaking import Speaker, pharaoh
-from .training import HELD_OUT, MOST_HELD_OUT, Training, World
+from .training import HELD_OUT, MOST_HELD_OUT, Pairs, Training, World
 
 PROGRAM = "python -m attention_src.translate"  # also installed as weigh-translate
 AT_ONCE = 1000  # lines that are sorted by length and translated together
@@ -31,8 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked.run(asked)
     except BadInputError as error:
         return refuse(str(error))
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        return 141
     except OSError as error:
-        return refuse(f"{error.filename or 'a file'}: {error.strerror or error}; what was written before is whole")
+        path = error.filename2 or error.filename or "a file"
+        return refuse(f"{path}: {error.strerror or error}; what was written before is whole")
     except KeyboardInterrupt:
         print("translate: stopped; train --resume goes on", file=sys.stderr)
         return 130
@@ -155,19 +166,20 @@ def run_train(asked: argparse.Namespace) -> None:
         chosen = {name: value for name, value in chosen.items() if value is not None}
         for name in chosen.keys() & {f"{part}{side}" for part in ("", "valid_") for side in Files._fields}:
             chosen[name] = str(Path(chosen[name]).absolute())
-        run, corpus = None, None
+        run, pairs = None, None
         if not asked.resume and world.rank == 0:
             torch.set_num_threads(chosen.get("threads", Settings.threads))
             run, corpus = begin(asked.out, Settings(**chosen))
+            pairs = Pairs.of(run, corpus)
+            run.write(len(corpus))  # all files were read and are good
         world.wait()  # the others read what the first one has settled
         if run is None:
             run = load(asked.out)
             if asked.resume:
                 same_choices(asked.out, run.settings, chosen)
             torch.set_num_threads(run.settings.threads)
-            corpus = run.read_again()
-        valid = run.read(run.valid_files) if run.valid_files else None
-        training = Training(run, corpus, valid, world, sys.stderr)
+            pairs = Pairs.of(run, run.read_again())
+        training = Training(run, pairs, world, sys.stderr)
         if training.file:
             describe(training)
         training.train()
@@ -232,7 +244,8 @@ def add_translate(commands) -> None:
     add_beam(command)
     text = "write which source word each word looks at, as lines of 0-0 1-2: source word, word said, counted from 0"
     command.add_argument("--alignments", type=Path, metavar="FILE", help=text)
-    text = "write a page that shows every sentence with its weights, to be opened in a browser; it needs no other file"
+    text = "write a page that shows every sentence with its weights, for a browser; it needs no other file, and grows "
+    text += "with each sentence, so give it some hundreds at most"
     command.add_argument("--html", type=Path, metavar="FILE", help=text)
 
 
@@ -273,14 +286,19 @@ def speaker(asked: argparse.Namespace) -> Speaker:
     return Speaker(run)
 
 
-def write(path: Path | None, lines: Iterable[str]) -> None:
-    """Write lines to a file, whole or not at all, or to standard output."""
-    content = "".join(f"{line}\n" for line in lines).encode()
+@contextmanager
+def writer(path: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
+    """A function that writes lines to standard output, or to a file that is there whole at the end or not at all."""
+    with whole_or_standard(path) as file:
+        yield lambda lines: file.write("".join(f"{line}\n" for line in lines).encode())
+        file.flush()
+
+
+def whole_or_standard(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    """Open what is written to; a device such as /dev/null cannot be replaced by a file."""
     if path is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    else:
-        write_whole(path, content)
+        return nullcontext(sys.stdout.buffer)
+    return open(path, "wb") if path.is_char_device() or path.is_fifo() else whole_file(path)
 
 
 def warner(text: str, first: int = 1) -> Callable[[int], None]:
@@ -288,59 +306,84 @@ def warner(text: str, first: int = 1) -> Callable[[int], None]:
     return lambda place: print(f"translate: line {first + place} {text}", file=sys.stderr)
 
 
+def windows(things: Iterable) -> Iterator[tuple[int, list]]:
+    """Cut things into lists of a thousand, each with the number of its first, counted from 1."""
+    things, first = iter(things), 1
+    while some := list(islice(things, AT_ONCE)):
+        yield first, some
+        first += len(some)
+
+
+@contextmanager
+def given_lines(path: Path | None) -> Iterator[Callable[[], Iterator[str]]]:
+    """A function that reads the lines of a file, or of standard input, from their beginning; all were looked at."""
+    with NamedTemporaryFile() as copy:
+        name = path or "standard input"
+        if path is None:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+        again = partial(readable, path or Path(copy.name), name)
+        for _ in again():  # a bad line is named before anything is written
+            pass
+        yield again
+
+
+def readable(path: Path, name: Path | str) -> Iterator[str]:
+    """The lines of a file, or the error of the first bad one."""
+    for _, line in lines(path, name):
+        if isinstance(line, BadInputError):
+            raise line
+        yield line
+
+
 def run_translate(asked: argparse.Namespace) -> None:
-    """``translate``: line by line, a thousand at a time."""
+    """``translate``: a thousand lines at a time, so that any number of them can be translated."""
     who = speaker(asked)
     if asked.alignments or asked.html:
         who.looks_back()
-    texts, said = all_lines(asked.input), []
-    for start in range(0, len(texts), AT_ONCE):
-        warn = warner(f"is longer than {who.run.settings.longest} tokens; only its beginning is translated", start + 1)
-        found = who.translate(texts[start : start + AT_ONCE], asked.beam, warn)
-        if asked.output is None:
-            write(None, [one.text for one in found])
-        said += found if asked.html else [one._replace(weights=None) for one in found]
-    if asked.output is not None:
-        write(asked.output, [one.text for one in said])
-    if asked.alignments:
-        write(asked.alignments, [pharaoh(one.links) for one in said])
-    if asked.html:
-        from .pages import page  # widgets are slow to import
+    shown = []
+    with given_lines(asked.input) as again, writer(asked.output) as say, ExitStack() as files:
+        link = files.enter_context(writer(asked.alignments)) if asked.alignments else None
+        for first, texts in windows(again()):
+            warn = warner(f"is longer than {who.run.settings.longest} tokens; only its beginning is translated", first)
+            said = who.translate(texts, asked.beam, warn)
+            say(one.text for one in said)
+            if link:
+                link(pharaoh(one.links) for one in said)
+            if asked.html:
+                shown += zip(texts, said, strict=True)
+        if asked.html:
+            from .pages import page  # widgets are slow to import
 
-        write_whole(asked.html, page(texts, said).encode())
-
-
-def all_lines(path: Path | None) -> list[str]:
-    """All lines of a file or of standard input, or the error of the first bad one."""
-    if path is None:
-        found = [text("standard input", *one) for one in enumerate(raw_lines(sys.stdin.buffer), start=1)]
-    else:
-        found = [line for _, line in lines(path)]
-    for line in found:
-        if isinstance(line, BadInputError):
-            raise line
-    return found
+            write_whole(asked.html, page([line for line, _ in shown], [one for _, one in shown]).encode())
 
 
-def given_pairs(asked: argparse.Namespace) -> list[tuple[str, str]]:
-    """All sentence pairs of the files that were named."""
+def given_pairs(asked: argparse.Namespace) -> Callable[[], Iterator[tuple[str, str]]]:
+    """A function that reads the sentence pairs of the files that were named; all were looked at."""
     files = Files(asked.pairs, asked.source, asked.target).check()
-    return list(text_pairs(files, False, Counts(), hint=""))
+    again = partial(text_pairs, files, False, Counts(), hint="")
+    for _ in again():  # a bad line is named before anything is written
+        pass
+    return again
 
 
 def run_evaluate(asked: argparse.Namespace) -> None:
     """``evaluate``: translate the sources, and compare."""
-    who, pairs = speaker(asked), given_pairs(asked)
-    sources, wanted = map(list, zip(*pairs, strict=True))
-    gold = None
+    who, again = speaker(asked), given_pairs(asked)
+    gold, links, found = None, [], Report()
     if asked.gold:
         who.looks_back()
-        gold = read_gold(asked.gold, [tuple(len(line.split()) for line in pair) for pair in pairs], asked.gold_from)
+        gold = read_gold(asked.gold, [tuple(len(line.split()) for line in pair) for pair in again()], asked.gold_from)
     longest = who.run.settings.longest
-    warn = warner(f"is longer than {longest} tokens; only its beginning is translated")
-    print(report(sources, [one.text for one in who.translate(sources, asked.beam, warn)], wanted))
+    for first, pairs in windows(again()):
+        sources, wanted = map(list, zip(*pairs, strict=True))
+        warn = warner(f"is longer than {longest} tokens; only its beginning is translated", first)
+        found.add(sources, [one.text for one in who.translate(sources, asked.beam, warn)], wanted)
+        if gold:
+            warn = warner(f"is longer than {longest} tokens; it has no links", first)
+            links += [one.links for one in who.align(pairs, warn)]
+    print(found.text())
     if gold:
-        links = [one.links for one in who.align(pairs, warner(f"is longer than {longest} tokens; it has no links"))]
         found = agreement(links, gold)
         precision = f"precision {100 * found.precision:.1f} %, recall {100 * found.recall:.1f} %"
         print(f"AER\t{100 * found.error:.1f} %\t{precision}")
@@ -348,10 +391,11 @@ def run_evaluate(asked: argparse.Namespace) -> None:
 
 def run_align(asked: argparse.Namespace) -> None:
     """``align``: one line of links for each pair."""
-    who = speaker(asked)
-    pairs = given_pairs(asked)
-    warn = warner(f"is longer than {who.run.settings.longest} tokens; it has no links")
-    write(asked.output, [pharaoh(one.links) for one in who.align(pairs, warn)])
+    who, again = speaker(asked), given_pairs(asked)
+    with writer(asked.output) as write:
+        for first, pairs in windows(again()):
+            warn = warner(f"is longer than {who.run.settings.longest} tokens; it has no links", first)
+            write(pharaoh(one.links) for one in who.align(pairs, warn))
 
 
 def run_export(asked: argparse.Namespace) -> None:

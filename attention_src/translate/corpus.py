@@ -62,24 +62,28 @@ class Counts:
 # --- lines ------------------------------------------------------------------------------------------------------------
 
 
-def lines(path: Path) -> Iterator[tuple[int, str | BadInputError]]:
+def lines(path: Path, name: Path | str | None = None) -> Iterator[tuple[int, str | BadInputError]]:
     """Give each line with its number, counted from 1; a line that cannot be read is given as the error it makes.
 
     The file is plain or gzip, in UTF-8 with or without a byte order mark, and lines end in any of the three ways.
+
+    :param name: what a person calls the file; None: its path
     """
-    number = 0
+    number, name = 0, name or path
     try:
         with opened(path) as file:
             for number, raw in enumerate(raw_lines(file), start=1):
-                yield number, text(path, number, raw)
+                yield number, text(name, number, raw)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInputError(f"{path} is damaged after line {number}: {error}") from error
+        raise BadInputError(f"{name} is damaged after line {number}: {error}") from error
     except OSError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise BadInputError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
 def opened(path: Path):
     """Open a file for reading bytes, through gzip if it begins as a gzip file does."""
+    if path.is_fifo() or path.is_char_device():
+        raise BadInputError(f"{path} can be read only once, but must be read again: write it to a file first")
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else open(path, "rb")
@@ -88,7 +92,7 @@ def opened(path: Path):
 def raw_lines(file) -> Iterator[bytes]:
     r"""Cut bytes at ``\n``, ``\r\n`` and ``\r``; the last line needs no end."""
     rest = b""
-    while block := file.read(1 << 20):
+    while block := file.read1(1 << 20):  # what is there: of a damaged file all that can be read
         block = rest + block
         held = block.endswith(b"\r")  # the \n of this \r may come with the next block
         *whole, rest = (block[:-1] if held else block).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

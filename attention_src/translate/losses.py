@@ -1,7 +1,8 @@
 """What training lowers: -log p of the true words, computed only where a word stands.
 
-For :class:`~attention_src.bahdanau.Bahdanau` the same numbers come in another order of work: what needs no state is
-done for all steps at once, and the output layer goes through the words in portions that stay in the processor's cache.
+The output layer goes through the words in portions that stay in the processor's cache. For
+:class:`~attention_src.bahdanau.Bahdanau` the same numbers come in another order of work, too: what needs no state is
+done for all steps at once.
 """
 
 import torch
@@ -24,15 +25,11 @@ class SumOfLosses(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Give the sum of -log p over all true words of the batch."""
         model, wanted = self.model, batch.wanted[batch.target_mask]
-        if isinstance(model, Bahdanau):
-            said, out = before_readout(model, batch), model.readout
-            if not torch.is_autocast_enabled(said.device.type):
-                return SummedLoss.apply(said, out.weight, out.bias, wanted)
-            logits = out(said)
-        else:
-            logits = model(batch.source, batch.source_mask, batch.given)[batch.target_mask]
-        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
-        return nn.functional.cross_entropy(logits, wanted, reduction="sum")
+        said = before_readout(model, batch) if isinstance(model, Bahdanau) else without_readout(model, batch)
+        out = model.readout
+        if not torch.is_autocast_enabled(said.device.type):
+            return SummedLoss.apply(said, out.weight, out.bias, wanted)
+        return nn.functional.cross_entropy(out(said).float(), wanted, reduction="sum")
 
 
 class SummedLoss(torch.autograd.Function):
@@ -64,6 +61,15 @@ class SummedLoss(torch.autograd.Function):
     def backward(context, slope: Tensor) -> tuple:
         """Scale the gradients."""
         return *(gradient * slope for gradient in context.saved_tensors), None
+
+
+def without_readout(model: EncoderDecoder, batch: Batch) -> Tensor:
+    """What the output layer of any model reads at the places where a word is wanted."""
+    readout, model.readout = model.readout, nn.Identity()
+    try:
+        return model(batch.source, batch.source_mask, batch.given)[batch.target_mask]
+    finally:
+        model.readout = readout
 
 
 def before_readout(model: Bahdanau, batch: Batch) -> Tensor:

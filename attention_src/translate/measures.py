@@ -1,17 +1,20 @@
 """How good translations and alignments are, beside those that people made."""
 
+import operator
 import re
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 
 from ..alignment import Agreement, Links, alignment_error_rate
 from .corpus import lines
 from .errors import BadInputError
 
-BANDS = ((1, 10), (11, 20), (21, 30), (31, 40), (41, 1_000_000))  # words of the source
+BANDS = ((0, 0), (1, 10), (11, 20), (21, 30), (31, 40), (41, 1_000_000))  # words of the source
 
 
 class Gold(NamedTuple):
@@ -76,20 +79,55 @@ def agreement(predicted: Sequence[Links], gold: Gold) -> Agreement:
     return alignment_error_rate(*([one[place] for place in kept] for one in (predicted, gold.sure, gold.possible)))
 
 
-def report(sources: Sequence[str], said: Sequence[str], wanted: Sequence[str]) -> str:
+class Band:
+    """BLEU and chrF of sentences that come bit by bit: what sacrebleu counts is added up, no text is kept."""
+
+    def __init__(self):
+        self.scores, self.sentences, self.counts = (BLEU(), CHRF()), 0, [0, 0]
+
+    def add(self, said: Sequence[str], wanted: Sequence[str]) -> None:
+        """Count more sentences."""
+        self.sentences += len(said)
+        for place, score in enumerate(self.scores):
+            self.counts[place] += np.sum(score._extract_corpus_statistics(said, [wanted]), axis=0)
+
+    def __add__(self, other: "Band") -> "Band":
+        """The sentences of both."""
+        both = Band()
+        both.scores, both.sentences = self.scores, self.sentences + other.sentences
+        both.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        return both
+
+    def found(self) -> list[tuple[str, float, str]]:
+        """The name, the value and the signature of each score."""
+        pairs = zip(self.scores, self.counts, strict=True)
+        values = [(score, score._compute_score_from_stats(counts.tolist())) for score, counts in pairs]
+        return [(value.name, value.score, str(score.get_signature())) for score, value in values]
+
+
+class Report:
     """BLEU and chrF of all sentences, with sacrebleu's signatures, and by the length of the source."""
-    scores = BLEU(), CHRF()
-    told = []
-    for score in scores:
-        found = score.corpus_score(list(said), [list(wanted)])
-        told.append(f"{found.name}\t{found.score:.1f}\t{score.get_signature()}")
-    told.append("source words\tsentences\tBLEU\tchrF2")
-    lengths = [len(line.split()) for line in sources]
-    for low, high in BANDS:
-        inside = [place for place, length in enumerate(lengths) if low <= length <= high]
-        if inside:
-            some = [[one[place] for place in inside] for one in (said, wanted)]
-            values = [score.corpus_score(some[0], [some[1]]).score for score in (BLEU(), CHRF())]
-            band = f"{low} to {high}" if high < BANDS[-1][1] else f"{low} and more"
-            told.append(f"{band}\t{len(inside)}\t" + "\t".join(f"{value:.1f}" for value in values))
-    return "\n".join(told)
+
+    def __init__(self):
+        self.bands: dict[tuple[int, int], Band] = {}
+
+    def add(self, sources: Sequence[str], said: Sequence[str], wanted: Sequence[str]) -> None:
+        """Count more sentences."""
+        lengths = [len(line.split()) for line in sources]
+        for low, high in BANDS:
+            inside = [place for place, length in enumerate(lengths) if low <= length <= high]
+            if inside:
+                band = self.bands.setdefault((low, high), Band())
+                band.add(*([texts[place] for place in inside] for texts in (said, wanted)))
+
+    def text(self) -> str:
+        """The lines for a person."""
+        if not self.bands:
+            return "no sentence to measure"
+        every = reduce(operator.add, self.bands.values())
+        told = [f"{name}\t{value:.1f}\t{signature}" for name, value, signature in every.found()]
+        told.append("source words\tsentences\tBLEU\tchrF2")
+        for (low, high), band in sorted(self.bands.items()):
+            name = f"{low} and more" if high == BANDS[-1][1] else f"{low} to {high}" if high else "none"
+            told.append(f"{name}\t{band.sentences}\t" + "\t".join(f"{value:.1f}" for _, value, _ in band.found()))
+        return "\n".join(told)

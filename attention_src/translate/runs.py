@@ -65,6 +65,16 @@ class Run:
         model = self.settings.build(*map(len, self.vocabularies))
         return model.double() if self.settings.precision == "float64" else model
 
+    def write(self, pairs: int) -> None:
+        """Write the folder of a run that has so many sentence pairs."""
+        for side, cutter in zip(SIDES, self.cutters, strict=True):
+            if isinstance(cutter, Pieces):
+                write_whole(self.folder / f"{side}.pieces", cutter.model)
+        words = {side: known.words[len(MARKS) :] for side, known in zip(SIDES, self.vocabularies, strict=True)}
+        write_whole(self.folder / "vocabulary.json", json.dumps(words, ensure_ascii=False).encode())
+        told = {"format": FORMAT, "corpus": self.corpus, "pairs": pairs, "settings": dataclasses.asdict(self.settings)}
+        write_whole(self.folder / "settings.json", (json.dumps(told, indent=1) + "\n").encode())
+
     def read(self, files: Files) -> Corpus:
         """Read sentence pairs in the numbers of this run."""
         settings = self.settings
@@ -80,8 +90,10 @@ class Run:
 
 
 def begin(folder: Path, settings: Settings) -> tuple[Run, Corpus]:
-    """Read the corpus, settle what was left open, and write the folder."""
-    if (folder / "settings.json").exists():
+    """Read the corpus, and settle what was left open; nothing is written yet."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder} is a file: name a folder for the run")
+    if any((folder / name).exists() for name in ("settings.json", "last.safetensors", "best.safetensors")):
         raise BadInputError(f"{folder} holds a run already: go on with it by --resume, or name another folder")
     files = Files(*(path and Path(path) for path in (getattr(settings, name) for name in Files._fields))).check()
     cutters = cutters_for(settings, files)
@@ -93,14 +105,7 @@ def begin(folder: Path, settings: Settings) -> tuple[Run, Corpus]:
 
     corpus, vocabularies = read(files, cutters, settings.longest, choose, settings.skip_bad)
     run = Run(folder, fitted[0], vocabularies, cutters, corpus.fingerprint())
-    run.build()  # settings that build no model are refused before anything is written
-    for side, cutter in zip(SIDES, cutters, strict=True):
-        if isinstance(cutter, Pieces):
-            write_whole(folder / f"{side}.pieces", cutter.model)
-    words = {side: vocabulary.words[len(MARKS) :] for side, vocabulary in zip(SIDES, vocabularies, strict=True)}
-    write_whole(folder / "vocabulary.json", json.dumps(words, ensure_ascii=False).encode())
-    told = {"format": FORMAT, "corpus": run.corpus, "pairs": len(corpus), "settings": dataclasses.asdict(run.settings)}
-    write_whole(folder / "settings.json", (json.dumps(told, indent=1) + "\n").encode())
+    run.build()  # settings that build no model are refused
     return run, corpus
 
 
@@ -135,7 +140,7 @@ def read_json(folder: Path, name: str) -> dict:
     """Read one of the run's files."""
     try:
         found = json.loads((folder / name).read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BadInputError(f"{folder} holds no run: there is no {name} in it") from None
     except ValueError as error:
         raise BadInputError(f"{folder / name} is damaged ({error})") from error

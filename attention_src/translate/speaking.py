@@ -1,21 +1,23 @@
 """Translate and align with what a run has learned."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..alignment import Links, hardest
+from ..bahdanau import Bahdanau
 from ..data.batches import pad
 from ..data.vocabulary import BEGIN, END, MARKS, UNKNOWN
-from ..decoding import Decoded, Marks, beam
+from ..decoding import Marks, beam
 from ..recurrent import EncoderDecoder, follow
 from ..transformer import Transformer
 from .corpus import numbers_of
 from .errors import BadInputError
 from .runs import Run, learned
+from .saying import Sooner, most_probable
 
 TOKENS = 4000  # of a batch of translation, padding counted, every hypothesis of a beam too
 
@@ -40,6 +42,7 @@ class Speaker:
         self.run = run
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = learned(run).to(self.device)
+        self.says = Sooner(self.model) if isinstance(self.model, Bahdanau) else self.model
         self.numbers = [numbers_of(vocabulary) for vocabulary in run.vocabularies]
 
     def cut(self, side: int, line: str) -> list[str]:
@@ -50,12 +53,16 @@ class Speaker:
         """The numbers of tokens."""
         return [self.numbers[side].get(token, UNKNOWN) for token in tokens]
 
+    def limit(self, words: int) -> int:
+        """How long the translation of a sentence of so many tokens may become."""
+        return 2 * words + 10
+
     def looks_back(self) -> None:
         """Refuse a model without attention where weights are asked for."""
         if self.run.settings.model == "bottleneck":
             raise BadInputError(f"{self.run.folder} holds a bottleneck, which has no attention and thus no alignments")
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def translate(self, lines: Sequence[str], width: int, too_long: Callable[[int], None]) -> list[Spoken]:
         """Translate lines in the order in which they came.
 
@@ -71,12 +78,12 @@ class Speaker:
         for places in batches([len(one) for one in tokens], TOKENS // width):
             rows = [tokens[place] for place in places]
             source, mask = pad([self.encode(0, one) for one in rows])
-            memory, state = self.model.encode(source.to(self.device), mask.to(self.device))
-            longest = 2 * source.shape[1] + 10
+            memory, state = self.says.encode(source.to(self.device), mask.to(self.device))
+            limits = [self.limit(len(one)) for one in rows]
             if width == 1:
-                found = most_probable(self.model, state, memory, longest)
+                found = most_probable(self.says.step, state, memory, torch.tensor(limits, device=self.device))
             else:
-                found = beam(self.model.step, state, memory, Marks(BEGIN, END), longest, width)
+                found = beam(self.says.step, state, memory, Marks(BEGIN, END), max(limits), width)
             for place, row, one in zip(places, rows, found, strict=True):
                 said[place] = self.spoken(row, one.tokens, one.weights)
         return said
@@ -86,9 +93,10 @@ class Speaker:
         if weights is not None:
             weights = weights[: len(numbers), : len(source)].cpu()
         vocabulary, target, kept = self.run.vocabularies[1], [], []
+        looked = None if weights is None else weights.argmax(dim=1).tolist()
         for place, number in enumerate(numbers):
-            if number == UNKNOWN and weights is not None:
-                target.append(source[int(weights[place].argmax())])
+            if number == UNKNOWN and looked:
+                target.append(source[looked[place]])
             elif number >= len(MARKS) or number == UNKNOWN:
                 target.append(vocabulary.words[number])
             else:
@@ -98,7 +106,7 @@ class Speaker:
         weights = None if weights is None else weights[kept]
         return Spoken(text, source, target, weights, self.links(weights, source, target, len(text.split())))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def align(self, pairs: Sequence[tuple[str, str]], too_long: Callable[[int], None]) -> list[Spoken]:
         """Read given translations; the weights tell which source words each of their words looks at.
 
@@ -130,26 +138,6 @@ class Speaker:
         of_source, of_target = self.run.cutters[0].words(source), self.run.cutters[1].words(target)
         links = {(of_source[i], of_target[j]) for i, j in hardest(weights)}
         return {(i, j) for i, j in links if j < words}
-
-
-def most_probable(model: EncoderDecoder, state: Any, memory: Any, longest: int) -> list[Decoded]:
-    """Say the most probable word at each step, as :func:`~attention_src.decoding.greedy` does, which also keeps p."""
-    batch, device = len(memory.mask), memory.mask.device
-    token, done = torch.full((batch,), BEGIN, device=device), torch.zeros(batch, dtype=torch.bool, device=device)
-    tokens, weights = [], []
-    while len(tokens) < longest and not bool(done.all()):
-        said = model.step(token, state, memory)
-        token, state = said.logits.argmax(dim=1), said.state
-        tokens.append(token)
-        weights.append(said.weights)
-        done = done | (token == END)
-    rows = torch.stack(tokens, dim=1).tolist()
-    looked = [None] * batch if weights[0] is None else torch.stack(weights, dim=1)
-    ends = [row.index(END) if END in row else len(row) for row in rows]
-    return [
-        Decoded(row[:end], float("nan"), None if table is None else table[:end])
-        for row, end, table in zip(rows, ends, looked, strict=True)
-    ]
 
 
 def looks(model: EncoderDecoder, source: Tensor, mask: Tensor, given: Tensor) -> Tensor:

@@ -116,26 +116,37 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+class Pairs(NamedTuple):
+    """What a run is trained on, and what it is judged by."""
+
+    corpus: Corpus
+    rows: np.ndarray  # those of ``corpus`` on which weights are trained
+    valid: Corpus  # ``corpus``, or pairs in files of their own
+    held: np.ndarray  # the rows of ``valid`` that judge the run
+
+    @classmethod
+    def of(cls, run: Run, corpus: Corpus) -> "Pairs":
+        """Read the files for validation; without any, hold some pairs out."""
+        if run.valid_files:
+            valid = run.read(run.valid_files)
+            return cls(corpus, np.arange(len(corpus)), valid, np.arange(len(valid)))
+        rows, held = split(corpus, HELD_OUT, MOST_HELD_OUT, run.settings.seed)
+        if not len(held) or not len(rows):
+            raise BadInputError("no pair can be held out, as all share sentences: name files for validation")
+        return cls(corpus, rows, corpus, held)
+
+
 class Training:
     """One process of a training.
 
     :param file: where progress is written; None: nowhere
-    :param valid: pairs in files of their own on which the run is judged; None: some of ``corpus`` are held out
     """
 
-    def __init__(self, run: Run, corpus: Corpus, valid: Corpus | None, world: World, file: TextIO | None = None):
+    def __init__(self, run: Run, pairs: Pairs, world: World, file: TextIO | None = None):
         self.run, self.world, settings = run, world, run.settings
-        rows, held = np.arange(len(corpus)), None
-        if valid is None:
-            rows, held = split(corpus, HELD_OUT, MOST_HELD_OUT, settings.seed)
-            if not len(held) or not len(rows):
-                raise BadInputError("no pair can be held out, as all share sentences: name files for validation")
-            valid = corpus
-        else:
-            held = np.arange(len(valid))
-        self.corpus, self.valid = corpus, valid
-        self.buckets = Buckets(corpus, rows, settings.batch, settings.seed)
-        self.held = Buckets(valid, held, settings.batch, settings.seed)
+        self.corpus, self.valid = pairs.corpus, pairs.valid
+        self.buckets = Buckets(pairs.corpus, pairs.rows, settings.batch, settings.seed)
+        self.held = Buckets(pairs.valid, pairs.held, settings.batch, settings.seed)
         self.model = run.build().to(world.device)
         self.loss = loss = SumOfLosses(self.model)
         if world.size > 1:
