@@ -24,7 +24,8 @@ FIRST = (
     '<a href="../_modules/x.html">source</a>, <a href="#top">top</a> and <a href="https://example.org/">there</a>.</p>'
     '<div class="math" id="eq-one"><span class="eqno">(1)<a class="headerlink" href="#eq-one">#</a></span>\\[a = b\\]'
     "</div>"
-    "<p hidden>You said</p><details class='answer' name='one'><summary>Answer</summary><p>Yes.</p></details><script>alert(1)</script>"
+    "<p hidden>You said</p><details class='answer' name='one'><summary>Answer</summary><p>Yes.</p></details>"
+    "<script>alert(1)</script>"
     f"<figure class='wa-live' id='widget-x' data-widget='x'><div class='wa-still'>{PICTURE}"
     "<p class='wa-note'>This is a still picture.</p></div></figure><button>Copy</button>"
     '<img src="../_images/dot.png" alt="A dot" loading="lazy">'

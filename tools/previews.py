@@ -66,14 +66,7 @@ def drawing(picture: str) -> str:
     if kind == "diagram":
         text = (BOOK / name).read_text("utf-8")
     else:
-        from attention_src import experiments, plots
-        from attention_src.experiments import Places, results
-
-        stem, chart = name.split(".")
-        plots.house_style()
-        text = plots.to_svg(
-            experiments.load(stem, Places().package).charts[chart](results.load(stem, Places().results))
-        )
+        text = extension("figures").chart_svg(*name.split("."))
     return f"<figure>{extension('figures').inline_svg(text, 'picture', '')}</figure>"
 
 
