@@ -63,11 +63,9 @@ def drawing(picture: str) -> str:
 
         front = extension("frontpage")
         return f'<figure class="threads">{front.across(ENGLISH_FRENCH.translate(name), "")}</figure>'
-    if kind == "diagram":
-        text = (BOOK / name).read_text("utf-8")
-    else:
-        text = extension("figures").chart_svg(*name.split("."))
-    return f"<figure>{extension('figures').inline_svg(text, 'picture', '')}</figure>"
+    figures = extension("figures")
+    text = (BOOK / name).read_text("utf-8") if kind == "diagram" else figures.chart_svg(*name.split("."))
+    return f"<figure>{figures.inline_svg(text, 'picture', '')}</figure>"
 
 
 def page(name: str) -> str:
