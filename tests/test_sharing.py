@@ -80,7 +80,8 @@ def test_every_page_can_be_shared(heads):
         assert head.meta["og:image"].startswith(HOME.site)
         picture = SITE / head.meta["og:image"].removeprefix(HOME.site)
         size = int(head.meta["og:image:width"]), int(head.meta["og:image:height"])
-        assert Image.open(picture).size == size == sharing.SIZE, name
+        with Image.open(picture) as opened:
+            assert opened.size == size == sharing.SIZE, name
         assert head.meta["twitter:card"] == "summary_large_image"
 
 

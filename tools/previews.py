@@ -51,7 +51,10 @@ def digest(name: str) -> str:
 
 def stale() -> list[str]:
     """Return the previews that are missing, of another page than they were, or too many."""
-    there = {path.stem: Image.open(path).text.get(MADE_FROM) for path in PREVIEWS.glob("*.png")}
+    there = {}
+    for path in PREVIEWS.glob("*.png"):
+        with Image.open(path) as picture:
+            there[path.stem] = picture.text.get(MADE_FROM)
     return sorted({name for name in sources() if there.get(name) != digest(name)} | (there.keys() - sources().keys()))
 
 
