@@ -24,7 +24,7 @@ from attention_src.data.vocabulary import Vocabulary
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import Buckets, batch_of
 from attention_src.translate.corpus import Corpus, Side
-from attention_src.translate.losses import SummedLoss, SumOfLosses
+from attention_src.translate.losses import Recurrence, SummedLoss, SumOfLosses
 from attention_src.translate.runs import load, read_tensors
 from attention_src.translate.settings import LARGE, MODELS, SMALL, Settings
 from attention_src.translate.training import Pairs, Training, World, duration
@@ -116,6 +116,16 @@ def test_a_loss_in_portions_is_cross_entropy(monkeypatch):
     assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
     with torch.no_grad():
         assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
+
+
+def test_the_way_back_through_all_steps_is_the_gradient():
+    torch.manual_seed(0)
+    batch, source, steps, asked, mixed, hidden = 2, 3, 4, 5, 6, 7
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    shapes = [(batch, steps, 3 * hidden), (batch, hidden), (batch, source, asked), (batch, source, mixed)]
+    shapes += [(asked, hidden), (asked,), (3 * hidden, mixed), (3 * hidden, hidden), (3 * hidden,)]
+    given = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *given: Recurrence.apply(*given[:4], mask, *given[4:]), given)
 
 
 @pytest.mark.parametrize("model", MODELS)
