@@ -430,3 +430,35 @@ def test_each_row_belongs_to_one_process():
     rows = np.array([5, 7, 2])
     shares = [World(rank, 4).share(rows) for rank in range(4)]
     assert [(part.tolist(), counts) for part, counts in shares] == [([5], True), ([7], True), ([2], True), ([5], False)]
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    ("gpus", "local", "of", "takes", "meets_by"),
+    [(0, 0, 1, "cpu", None), (1, 0, 1, "cuda:0", None), (2, 1, 2, "cuda:1", "nccl"), (1, 1, 2, "cpu", "gloo")],
+)
+def test_a_gpu_is_taken_only_if_there_is_one_for_each_process(gpus, local, of, takes, meets_by, monkeypatch):
+    called = []
+    for name, value in {"RANK": local, "WORLD_SIZE": of, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": of}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: called.append(str(device)))
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **more: None)
+    monkeypatch.setattr(torch.distributed, "init_process_group", called.append)
+    world = World.join()
+    assert (str(world.device), world.rank, world.size) == (takes, local, of)
+    assert called == [takes] * (takes != "cpu") + [meets_by] * (meets_by is not None)
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # there is nothing to copy to
+def test_a_checkpoint_goes_to_the_device_of_the_run(whole):
+    run = load(whole)
+    elsewhere = Training(run, Pairs.of(run, run.read_again()), World(device=torch.device("meta")))
+    moments = [tensor for state in elsewhere.adam.state.values() for tensor in state.values()]
+    assert len(moments) == 3 * len(list(elsewhere.model.parameters()))
+    assert {tensor.device.type for tensor in moments} == {"meta"}
+    assert elsewhere.state.step == elsewhere.plan.steps
