@@ -273,7 +273,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(pairs, tmp_path, whole, wr
     monkeypatch.setattr(os, "fsync", full)
     assert train("--pairs", pairs, "--out", tmp_path, *TINY, "--epochs", 4) == 2
     monkeypatch.undo()
-    assert "No space left" in capsys.readouterr().err.splitlines()[-1]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"translate: {tmp_path}" in line
+    assert "No space left" in line
     assert not list(tmp_path.glob(".*"))
     assert train("--resume", "--out", tmp_path) == 0
     assert same(tmp_path, whole)
