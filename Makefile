@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks results bench pdf clean
+.PHONY: help book test serve lab notebooks results bench pdf epub clean
 
 help:
 	@echo 'make book       build the HTML book, warnings are errors'
@@ -20,6 +20,7 @@ help:
 	@echo 'make results    run all experiments over five seeds (goes on where it was interrupted)'
 	@echo 'make bench      time the parts that must be fast'
 	@echo 'make pdf        print the book to one PDF file'
+	@echo 'make epub       pack the book into one EPUB file'
 	@echo 'make clean      remove what was built (not $(VENV))'
 	@echo
 	@echo 'Each makes the virtual environment $(VENV) first, if it is missing or out of date.'
@@ -48,12 +49,16 @@ notebooks: $(READY)
 
 results: $(READY)
 	@$(RUN) -m attention_src.experiments --seeds 5
+	@$(RUN) -m attention_src.exercises --seeds 3
 
 bench: $(READY)
 	@$(RUN) -m tools.bench
 
 pdf: $(READY)
 	@$(RUN) -m tools.pdf
+
+epub: $(READY)
+	@$(RUN) -m tools.epub
 
 clean:
 	rm -rf _build .cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -511,12 +511,17 @@ def _short_numbers(value):
     return re.sub(r"(?<![\w#])-?\d+\.\d{3,}", lambda match: f"{round(float(match[0]), 2) + 0.0:g}", value)
 
 
+def _referred(name, value):
+    """The id that an attribute refers to, as a list of one; of none if it holds a picture itself."""
+    return [value[1:]] if name.endswith("href") and value.startswith("#") else []
+
+
 def _renumber(root):
     """Number the ids that are used, in order, and drop the others: matplotlib makes them from digits now rounded."""
     used = []
     for element in root.iter():
         for name, value in element.attrib.items():
-            found = re.findall(r"url\(#([^)]+)\)", value) + ([value[1:]] if name.endswith("href") else [])
+            found = re.findall(r"url\(#([^)]+)\)", value) + _referred(name, value)
             used += [name for name in found if name not in used]
     new = {old: f"wa-id-{number}" for number, old in enumerate(used)}
     for element in root.iter():
@@ -525,7 +530,7 @@ def _renumber(root):
         for name, value in element.attrib.items():
             if name == "id":
                 element.set(name, new[value])
-            elif name.endswith("href"):
+            elif _referred(name, value):
                 element.set(name, "#" + new[value[1:]])
             else:
                 element.set(name, re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{new[match[1]]})", value))

@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import http.server
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from attention_src.widgets import base
 from tools.browser import ARGUMENTS, find_or_install
@@ -109,13 +110,48 @@ def settle(page: Page) -> None:
     page.evaluate("async () => { await document.fonts.ready; await window.equations; }")
 
 
+def only(live: str, text: str) -> str:
+    """Return a page's text with nothing in its article but the figure ``live`` (``#`` and its id)."""
+    figure = re.search(rf'<figure class="wa-live" id="{live[1:]}".*?</figure>', text, re.DOTALL)
+    if not figure:
+        raise ValueError(f"live must name a widget's figure of the page, but there is none with the id {live[1:]!r}")
+    before, _, rest = text.partition("<article>")
+    return f"{before}<article><h1>{live[1:]}</h1>{figure[0]}</article>{rest.partition('</article>')[2]}"
+
+
 @contextlib.contextmanager
-def opened(browser: Browser, url: str, live: str | None, quiet: bool = True, **settings) -> Iterator[Page]:
-    """Open a page in a fresh window and wait until the widget ``live`` lives; nothing may go wrong after it."""
+def staged(browser: Browser, url: str, live: str, **settings) -> Iterator[Page]:
+    """Open a page of the book without the prose around its widget ``live``: to lay out a chapter takes seconds."""
+
+    def reduce(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=only(live, response.text()))
+
+    def prepare(page: Page) -> None:
+        page.route(url.partition("#")[0], reduce)
+
+    with opened(browser, url, live, quiet=False, before=prepare, **settings) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(
+    browser: Browser,
+    url: str,
+    live: str | None,
+    quiet: bool = True,
+    before: Callable[[Page], None] = lambda page: None,
+    **settings,
+) -> Iterator[Page]:
+    """Open a page in a fresh window and wait until the widget ``live`` lives; nothing may go wrong after it.
+
+    :param before: what is done to the empty window before
+    """
     settings = {"viewport": {"width": 1000, "height": 900}} | settings
     with contextlib.closing(browser.new_context(**settings)) as context:
         page = context.new_page()
         page.set_default_timeout(10_000)
+        before(page)
         record = watch(page)
         page.goto(url)
         if live:

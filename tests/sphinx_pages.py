@@ -42,8 +42,8 @@ class Built:
         return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", words)).split()).replace("\xa0", " ")
 
 
-def build(folder: Path, pages: dict[str, str], builder: str = "html", extensions=("results",)) -> Built:
-    """Write ``pages`` into ``folder`` and build them with some of the book's extensions."""
+def build(folder: Path, pages: dict[str, str], builder: str = "html", extensions=("results",), **more) -> Built:
+    """Write ``pages`` into ``folder`` and build them with some of the book's extensions and ``more`` settings."""
     for name, text in pages.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ def build(folder: Path, pages: dict[str, str], builder: str = "html", extensions
         "copyright": "test",
         "version": "1",
         "exclude_patterns": ["out"],
+        **more,
     }
     before = dict(directives._directives), dict(roles._roles)
     with python_warnings.catch_warnings(), docutils_namespace():

@@ -35,6 +35,8 @@ from attention_src.alignment import (
 )
 from attention_src.bahdanau import Bahdanau
 from attention_src.bottleneck import LookBack
+from attention_src.data.grammar import Pair
+from attention_src.exercises.alignment import by_partners
 from attention_src.luong import AroundAGuess, Everywhere, Luong
 from attention_src.recurrent import Memory, follow
 from attention_src.scores import Bilinear
@@ -479,3 +481,9 @@ def test_one_word_is_too_few():
         left_out(translators()["luong"], torch.tensor([4]), torch.tensor([1, 5]))
     with pytest.raises(ValueError, match="at least 2 source words"):
         kendall(draw(3, 1), draw(3, 1))
+
+
+def test_words_with_and_without_partners_by_hand():
+    pair = Pair(("a", "b"), ("x", "y", "z"), frozenset({(0, 0), (1, 0), (1, 2)}))  # x has two partners, y has none
+    found = by_partners([{(0, 0), (1, 0), (0, 1)}, {(0, 0), (1, 2)}], [pair, pair])
+    assert found == {"error": pytest.approx(100 * (1 - 8 / 11)), "needless": 50, "complete": 50}

@@ -7,6 +7,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attention_src.attention import weigh
+from attention_src.bottleneck import LookBack
+from attention_src.data.documents import ANSWERS, CUES, MEANS, VOCABULARY
+from attention_src.data.grammar import Pair
+from attention_src.data.hulls import Task
 from attention_src.exercises import Checker
 from attention_src.exercises import alignment as links
 from attention_src.exercises import attention as a
@@ -25,6 +29,8 @@ from attention_src.exercises import scores as s
 from attention_src.exercises import self_attention as r
 from attention_src.exercises import structured as c
 from attention_src.exercises import transformer as t
+from attention_src.experiments import Run
+from attention_src.transformer import Transformer
 
 
 def one_too_far(weights):
@@ -1095,3 +1101,81 @@ def test_an_answer_that_raises_is_told(capsys):
 def test_an_answer_must_be_a_function():
     with pytest.raises(TypeError, match="answer must be your function last_states, without brackets, but is 3"):
         b.check_last_states(3)
+
+
+# Solutions of experiments: what they build, on cases that can be seen by hand (their numbers: test_experiments.py)
+
+
+@torch.no_grad()
+def test_a_temperature_of_1_changes_nothing_and_a_high_one_makes_the_weights_equal():
+    torch.manual_seed(0)
+    model = LookBack(11, 13, width=3, hidden=4, vector=5)
+    memory, _ = model.encode(
+        torch.tensor([[3, 4, 5], [6, 7, 0]]), torch.tensor([[True, True, True], [True, True, False]])
+    )
+    state = 9 * torch.randn(2, 4)
+    as_it_was, same, hot = (
+        at.context(state, memory) for at in (model, *(a.at_temperature(model, t) for t in (1, 1e6)))
+    )
+    torch.testing.assert_close(same, as_it_was)
+    torch.testing.assert_close(hot[1], torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 1 / 2, 0]]), rtol=0, atol=1e-4)
+    assert (as_it_was[1].amax(dim=1) > 0.5).all()
+
+
+def test_the_pace_of_a_language_that_says_everything_twice_is_two(monkeypatch):
+    def doubled(grammar, count, seed, low, high):
+        links = frozenset((i, 2 * i + twice) for i in range(high) for twice in (0, 1))
+        return [Pair(("w",) * high, ("v",) * (2 * high), links)]
+
+    monkeypatch.setattr(step, "pairs", doubled)
+    found = step.inside("english_french", Run(0))
+    assert found["ratio"] == 2
+    assert set(found["scaled"].values()) == {100.0}  # word t comes from word t / 2, or half a word away
+    assert set(found["rounded"].values()) == {100.0}
+    assert found["step"]["1"] == 100 * 3 / 60  # t = 1, 2, 3 come from the words 1, 1, 2; t = 4 from word 2, two away
+
+
+def test_points_from_left_to_right_keep_their_hull():
+    points = torch.tensor([[[0.9, 0.0], [0.1, 0.0], [0.4, 0.2], [0.5, 1.0]]])
+    task = Task(points, torch.tensor([[2, 1, 4, 0, 0]]), torch.tensor([[True, True, True, True, False]]))
+    found = n.from_left_to_right(task)
+    assert found.inputs[0, :, 0].tolist() == pytest.approx([0.1, 0.4, 0.5, 0.9])
+    assert found.answer.tolist() == [[1, 4, 3, 0, 0]]
+
+
+def test_a_pointer_that_hides_nothing_can_point_twice(monkeypatch):
+    torch.manual_seed(0)
+    model = n.chapter.new_pointer("sort", "around")
+    inputs, mask, given = torch.rand(2, 3, 1), torch.ones(2, 3, dtype=torch.bool), torch.tensor([[0, 2], [0, 3]])
+    assert model(inputs, mask, given).softmax(dim=-1)[[0, 1], 1, [2, 3]].tolist() == [0, 0]
+    monkeypatch.setattr("attention_src.pointer_networks.is_input", n.nothing_used)
+    assert (model(inputs, mask, given).softmax(dim=-1) > 0.01).all()
+
+
+def test_two_segments_have_a_gap_and_one_answer():
+    words, answers, inside = c.two_segments(50, "test")
+    for row, answer, places in zip(words.tolist(), answers.tolist(), inside.tolist(), strict=True):
+        segments = "".join("x" if place else " " for place in places).split()
+        assert [4 <= len(segment) <= 6 for segment in segments] == [True, True]
+        symbols = [word % 8 for word, place in zip(row, places, strict=True) if place]
+        assert all(symbols.count(answer) > symbols.count(other) for other in range(8) if other != answer)
+
+
+def test_the_answer_stands_behind_the_sentence_with_the_cue():
+    words, mask, answers, marked = h.except_this(50, "test")
+    assert 30 < len(words) < 50  # a cue in the last sentence has nothing behind it
+    for text, there, answer, cue in zip(words, mask, answers, marked, strict=True):
+        sentences = [VOCABULARY.decode(row[some].tolist()) for row, some in zip(text, there, strict=True)]
+        assert {*CUES} & {*sentences[cue]}
+        assert ANSWERS[answer] in [MEANS.get(word) for word in sentences[cue + 1]]
+
+
+@torch.no_grad()
+def test_without_the_mask_a_word_sees_the_next(monkeypatch):
+    torch.manual_seed(0)
+    model = Transformer(7, 11, width=8, heads=2, inner=5, layers=1)
+    source, mask = torch.tensor([[4, 5, 6]]), torch.ones(1, 3, dtype=torch.bool)
+    one, other = torch.tensor([[1, 4, 5, 6]]), torch.tensor([[1, 4, 5, 9]])
+    torch.testing.assert_close(model(source, mask, one)[:, :3], model(source, mask, other)[:, :3])
+    monkeypatch.setattr("attention_src.transformer.causal_mask", t.everywhere)
+    assert ((model(source, mask, one) - model(source, mask, other))[:, :3].abs().amax(dim=-1) > 1e-3).all()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,7 +12,18 @@ import time
 import pytest
 
 from attention_src import experiments
-from attention_src.experiments import ExperimentError, Places, Rule, Run, Tolerance, clean, differences, flatten, judge
+from attention_src.experiments import (
+    EXERCISES,
+    ExperimentError,
+    Places,
+    Rule,
+    Run,
+    Tolerance,
+    clean,
+    differences,
+    flatten,
+    judge,
+)
 from attention_src.experiments.__main__ import main, versions
 from attention_src.experiments.results import load, load_model
 
@@ -197,7 +209,7 @@ def test_the_file_by_hand(toy, capsys):
     }
     assert noise["0"] != noise["1"]
     assert found["stem"] == "toy"
-    assert found["command"] == "python -m attention_src.experiments toy --seeds 3"
+    assert found["command"] == f"python -m {toy.package} toy --seeds 3"
     assert found["versions"] == versions()
     assert found["settings"] == {"factor": 7, "sizes": [2, 3]}
     assert found["tolerance"] == {
@@ -375,6 +387,14 @@ def test_a_request_that_cannot_be_met_is_answered_in_one_line(toy, capsys, argum
     assert calls(toy) == []
 
 
+def test_the_exercises_have_the_same_runner(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["python -m", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("attention_src.exercises.__main__", run_name="__main__")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m attention_src.exercises ")
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stem": "toy"}'])
 def test_a_damaged_file_is_named_in_one_line(toy, capsys, content):
     main(["toy", "--seeds", "1"], toy)
@@ -400,20 +420,35 @@ def test_a_damaged_kept_seed_is_named_in_one_line(toy, capsys, content):
 
 # --- the book's own results ------------------------------------------------------------------------------------------
 
+SOLVED = sorted(path.stem for path in EXERCISES.results.glob("*.json"))  # test_layout asks for each
+FILES = [*((Places(), stem) for stem in experiments.stems()), *((EXERCISES, stem) for stem in SOLVED)]
+named = pytest.mark.parametrize(("places", "stem"), FILES, ids=lambda of: of if isinstance(of, str) else of.package)
+
+
+def quick_parts(stem, places):
+    """The quickest parts of seed 0, as many as fit into ``QUICK`` seconds."""
+    spent, chosen = 0.0, []
+    for part, seconds in sorted(load(stem, places.results).seconds["0"].items(), key=lambda item: item[1]):
+        spent += seconds
+        if spent < QUICK:
+            chosen.append(part)
+    return chosen
+
 
 def test_every_experiment_has_its_file_and_every_file_its_experiment():
     assert sorted(path.stem for path in Places.results.glob("*.json")) == experiments.stems()
 
 
-@pytest.mark.parametrize("stem", experiments.stems())
-def test_the_file_is_what_the_code_says(stem):
-    experiment, results = experiments.load(stem), load(stem)
+@named
+def test_the_file_is_what_the_code_says(places, stem):
+    experiment, results = experiments.load(stem, places.package), load(stem, places.results)
     content = json.loads(results.path.read_text(encoding="utf-8"))
-    again = f"run python -m attention_src.experiments {stem} --seeds 5 again"
+    again = f"run {results.command} again"
     assert results.settings == experiment.settings, again
     assert content["tolerance"] == experiments.tolerance_as_data(experiment.tolerance), again
     assert content["rules"] == judge(experiment.rules, results.seeds), again
-    assert len(results.seeds) >= 5
+    assert len(results.seeds) >= (3 if places == EXERCISES else 5)
+    assert results.command.startswith(f"python -m {places.package} {stem} ")
     for measures in results.seeds.values():
         assert list(measures) == list(experiment.parts), again
         assert flatten(measures).keys() == flatten(results.seeds["0"]).keys()
@@ -436,15 +471,13 @@ def test_every_model_is_in_a_results_file():
 
 
 @pytest.mark.parametrize("stem", experiments.stems())
-def test_the_numbers_come_again(stem):
-    """The quickest parts of seed 0, as many as fit into twenty seconds."""
-    experiment, results = experiments.load(stem), load(stem)
-    spent, chosen = 0.0, []
-    for part, seconds in sorted(results.seconds["0"].items(), key=lambda item: item[1]):
-        spent += seconds
-        if spent < QUICK:
-            chosen.append(part)
-    assert chosen, f"give {stem} a part that takes under {QUICK:g} s, so that it can be run again here"
-    for part in chosen:
+def test_each_experiment_has_a_quick_part(stem):
+    assert quick_parts(stem, Places()), f"give {stem} a part that takes under {QUICK:g} s, to be run again here"
+
+
+@named
+def test_the_numbers_come_again(places, stem):
+    experiment, results = experiments.load(stem, places.package), load(stem, places.results)
+    for part in quick_parts(stem, places):
         fresh, _ = experiment.run_part(part, Run(0))
         assert not differences({part: results.seeds["0"][part]}, {part: fresh}, experiment.tolerance)

@@ -7,6 +7,8 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.testing import assert_close
 
 from attention_src.attention import weigh
+from attention_src.exercises import hard_attention as more_windows
+from attention_src.experiments import Run
 from attention_src.experiments import hard_attention as experiment
 from attention_src.hard_attention import (
     SoftViewer,
@@ -575,3 +577,13 @@ def test_bad_input_is_named():
     with pytest.raises(TypeCheckError, match="parameter 'places'"):
         reinforce(torch.zeros(3), torch.zeros(3, 2), lambda c: c.sum(-1), torch.zeros(2))
     assert issubclass(Viewer, Watcher)
+
+
+@pytest.mark.parametrize(("better", "steps"), [(-1.0, 1), (1.0, 3)])
+def test_a_viewer_is_looked_at_while_it_trains(monkeypatch, better, steps):
+    for name, value in {"steps": 2, "every": 1, "better": better}.items():
+        monkeypatch.setitem(more_windows.SETTINGS, name, value)
+    found = more_windows.view_often(Run(0))
+    assert found["steps"] == steps
+    assert len(found["right"]) == len(found["entropy"]) == 2
+    assert found["entropy"][0] == pytest.approx(math.log(81), abs=0.1)  # nothing is preferred yet

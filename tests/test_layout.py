@@ -14,8 +14,9 @@ from packaging.requirements import Requirement
 
 from tests.chapters import ROOT, numbered, stems
 
-# Modules that belong to no single chapter.
+# Modules that belong to no single chapter, and exercises with a notebook that do not either.
 SHARED = {"shapes", "attention", "scores", "recurrent", "decoding", "training", "evaluation", "plots", "translate"}
+MUSEUM = "bug_museum"
 TOP = {
     *("book", "notebooks", "attention_src", "tests", "tools", "_config.yml", "_toc.yml", "requirements.txt"),
     *("README.md", "pyproject.toml", "Makefile", "LICENSE", "LICENSE-prose", "CITATION.cff", "CONTRIBUTING.md"),
@@ -32,6 +33,8 @@ def missing(root: Path) -> list[str]:
         wanted += [root / f"tests/test_{stem}.py", root / f"attention_src/exercises/{stem}.py"]
         if measures(page):
             wanted += [root / f"attention_src/experiments/{stem}.py", root / f"book/results/{stem}.json"]
+        if page.exists() and f"`exercises/{stem}:" in page.read_text(encoding="utf-8"):
+            wanted.append(root / f"book/results/exercises/{stem}.json")
     return [path.relative_to(root).as_posix() for path in wanted if not path.exists()]
 
 
@@ -46,14 +49,18 @@ def extra(root: Path) -> list[str]:
     known = set(stems(root))
     prefixed = {f"{number}_{stem}" for number, stem in numbered(root)}
     found = [path for path in (root / "book").glob("*.md") if not re.search(rf"\bbook/{path.stem}(\.md)?\s", toc)]
-    found += [path for path in (root / "notebooks").glob("*") if path.stem not in prefixed and path.name[0] != "."]
+    found += [
+        path for path in (root / "notebooks").glob("*") if path.stem not in prefixed | {MUSEUM} and path.name[0] != "."
+    ]
     modules = {path.stem for path in (root / "attention_src").glob("*.py")}
     found += [root / f"attention_src/{name}.py" for name in modules - known - SHARED - {"__init__"}]
-    for folder, also in (("exercises", {"__init__"}), ("experiments", {"__init__", "__main__", "results", "protocol"})):
+    runner = {"__init__", "__main__"}
+    for folder, also in (("exercises", runner | {MUSEUM}), ("experiments", runner | {"results", "protocol"})):
         files = (root / "attention_src" / folder).glob("*.py")
         found += [path for path in files if path.stem not in known | also]
     experiments = {path.stem for path in (root / "attention_src/experiments").glob("*.py")} & known
     found += [path for path in (root / "book/results").glob("*.json") if path.stem not in experiments]
+    found += [path for path in (root / "book/results/exercises").glob("*") if path.stem not in known]
     ignored = [line.rstrip("/") for line in (root / ".gitignore").read_text("utf-8").split()]
     for path in root.iterdir():
         if path.name not in TOP and not any(fnmatch.fnmatch(path.name, pattern) for pattern in ignored):
@@ -144,8 +151,9 @@ def tree(tmp_path: Path) -> Path:
         "_toc.yml": "root: book/index\nchapters:\n- file: book/02_bottleneck\n",
         ".gitignore": ".venv/\n*.egg-info/\n",
         "book/index.md": "",
-        "book/02_bottleneck.md": "# One vector\n\nIt wins by {result}`bottleneck:gain`.\n",
+        "book/02_bottleneck.md": "# One\n\nIt wins by {result}`bottleneck:gain`, {median}`exercises/bottleneck:a`.\n",
         "book/results/bottleneck.json": "{}",
+        "book/results/exercises/bottleneck.json": "{}",
         "notebooks/02_bottleneck.ipynb": "",
         "attention_src/bottleneck.py": "",
         "attention_src/attention.py": "",
@@ -175,6 +183,7 @@ def test_a_complete_book_passes(tree):
         "attention_src/experiments/bottleneck.py",
         "tests/test_bottleneck.py",
         "book/results/bottleneck.json",
+        "book/results/exercises/bottleneck.json",
     ],
 )
 def test_a_missing_file_is_named(tree, file):
@@ -191,6 +200,7 @@ def test_a_missing_file_is_named(tree, file):
         "attention_src/exercises/attention.py",
         "attention_src/experiments/old.py",
         "book/results/attention.json",
+        "book/results/exercises/attention.json",
         "notes.txt",
     ],
 )

@@ -9,6 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from attention_src.attention import attend, causal_mask, padding_mask
+from attention_src.exercises.multi_head import EqualHeads, EqualHeadsAndOut
 from attention_src.multi_head import (
     Asker,
     ByName,
@@ -574,3 +575,14 @@ def test_bad_sizes_of_the_models_are_named():
             Asker(*sizes, 4, 2)
     with pytest.raises(ValueError, match="layers must be at least 1"):
         Follower(5, 4, 2, 0)
+
+
+@pytest.mark.parametrize("kind", [EqualHeads, EqualHeadsAndOut])
+def test_equal_heads_start_equal(kind):
+    model = kind(5, 3, 2, WIDTH, HEADS)
+    things, asked = torch.tensor([[0, 2, 1, 1, 0]]), torch.tensor([[4, 1]])
+    _, weights = model(torch.tensor([[3, 1, 4, 0, 2]]), things, asked)
+    assert weights.shape == (1, HEADS, 5)
+    assert_close(weights, weights[:, :1].expand(-1, HEADS, -1))
+    blocks = model.look.out.weight.unflatten(1, (HEADS, -1))
+    assert torch.equal(blocks, blocks[:, :1].expand_as(blocks)) == (kind is EqualHeadsAndOut)

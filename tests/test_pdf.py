@@ -34,3 +34,18 @@ def test_a_picture_that_comes_late_is_waited_for(tmp_path):
         page.set_content(f'<div style="height: 9000px"></div><img loading="lazy" src="{picture}">')
         pdf.wait_for_everything(page)
         assert page.evaluate("document.images[0].naturalWidth") == 9
+
+
+def test_the_pdf_has_bookmarks_names_for_pictures_and_links_that_work(tmp_path):
+    folder = tmp_path / "singlehtml"
+    folder.mkdir()
+    picture = (
+        '<svg role="img" aria-label="A red square" width="9" height="9"><rect width="9" height="9" fill="red"/></svg>'
+    )
+    body = f'<h2 id="one">First things</h2><p><a href="#two">on</a></p>{picture}<h2 id="two">Second things</h2>'
+    (folder / "index.html").write_text(f"<!doctype html><html lang='en'><h1>A book</h1>{body}")
+    pdf.print_pdf(folder, tmp_path / "book.pdf")
+    content = (tmp_path / "book.pdf").read_bytes()
+    for mark in (b"/Title (First things)", b"/Title (Second things)", b"/Alt (A red square)", b"/StructTreeRoot"):
+        assert mark in content, mark
+    assert re.search(rb"/Subtype /Link.{0,200}/Dest", content, re.DOTALL)

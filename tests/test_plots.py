@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
 from attention_src import plots
@@ -171,6 +172,12 @@ def test_the_same_input_gives_the_same_bytes_and_noise_does_not_show(name):
     assert plots.to_svg(figures()[name](0)) == first
     assert plots.to_svg(figures()[name](2e-5)) == first
     assert plots.to_svg(figures()[name](0.05)) != first
+
+
+def test_a_picture_inside_a_figure_stays_in_it():
+    figure = Figure()
+    figure.add_subplot().imshow([[0, 1], [1, 0]])
+    assert '<image xlink:href="data:image/png;base64,' in plots.to_svg(figure).replace("\n", "")
 
 
 def test_another_process_gives_the_same_bytes():

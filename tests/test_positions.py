@@ -12,6 +12,8 @@ from torch.testing import assert_close
 
 from attention_src.attention import attend, causal_mask
 from attention_src.data.order import BACK, NOTHING, ORDER_WORDS, SHIFT_WORDS, order, shift, with_reversals
+from attention_src.exercises import positions as starting
+from attention_src.experiments import Run
 from attention_src.multi_head import MultiHeadAttention, split_heads
 from attention_src.positions import (
     KINDS,
@@ -711,3 +713,16 @@ def test_bad_input_is_named():
 
 def test_no_places_have_no_rows():
     assert Learned(5, 6)(torch.arange(0)).shape == (0, 6)
+
+
+def test_a_random_start_moves_the_batch(monkeypatch):
+    starts = []
+
+    def watched(model, loss, batch_at, plan, report):
+        starts.extend(batch_at(step)[2] for step in range(50))
+        assert not torch.equal(loss(model, batch_at(0)), loss(model, (*batch_at(0)[:2], 100)))
+
+    monkeypatch.setattr(starting, "fit", watched)
+    monkeypatch.setattr(starting, "where_right", lambda model, seed: {})
+    starting.anywhere(Run(0), last=7)
+    assert set(starts) == set(range(8))

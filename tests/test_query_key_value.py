@@ -1,6 +1,7 @@
 """Soft look-up and its limit, writing by attention, kernel regression, and a reader."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from torch.testing import assert_close
 
 from attention_src.attention import attend
 from attention_src.bahdanau import Bahdanau
+from attention_src.data.passages import passages
+from attention_src.exercises.query_key_value import answered_twice
 from attention_src.query_key_value import Distance, KernelRegression, Reader, SoftDictionary, ask, write
 from attention_src.scores import Additive, Bilinear, Cosine, Dot, ScaledDot
 
@@ -492,3 +495,14 @@ def test_every_part_of_the_reader_learns():
 
 def test_one_answer_judges_one_option():
     assert reader(answers=1)(*passage())[0].shape == (2, 1)
+
+
+def test_a_passage_that_answers_twice():
+    for one in passages(50, seed=0):
+        earlier, later = answered_twice(one, Random(1))
+        assert earlier.facts == later.facts
+        assert len(earlier.facts) == len(one.facts)
+        assert earlier.gold < later.gold
+        assert earlier.question == later.question == one.question
+        assert one.answer in {earlier.answer, later.answer}
+        assert earlier.answer != later.answer

@@ -91,6 +91,16 @@ def test_a_missing_file_says_how_to_get_it(folder):
     assert str(caught.value).endswith("to get it: python -m attention_src.experiments other --seeds 5")
 
 
+def test_what_exercises_measured_is_beside_it(folder):
+    with pytest.raises(MissingResults) as caught:
+        load("exercises/toy", folder)
+    assert str(caught.value).endswith("there are: none; to get it: python -m attention_src.exercises toy --seeds 5")
+    (folder / "exercises").mkdir()
+    (folder / "exercises" / "toy.json").write_text(json.dumps(CONTENT).replace("96", "12"))
+    assert load("exercises/toy", folder).over_seeds("a.exact.3-10").values == (12, 98, 91)
+    assert load("toy", folder).over_seeds("a.exact.3-10").values == (96, 98, 91)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -233,6 +233,15 @@ def test_leading_axes_that_do_not_fit_are_refused(name):
         score(query[0, 0], key)  # a vector alone has no axis of queries
 
 
+@pytest.mark.parametrize("name", [name for name in BUILD if name != "location"])  # it reads no key
+def test_a_second_list_of_keys_gets_its_own_scores(name):
+    """Keys that a layer keeps from call to call would serve the wrong sentence."""
+    score, (query, key) = build(name), example(name)
+    wanted = build(name)(query, key)
+    score(query, key.flip(0))
+    assert_close(score(query, key), wanted)
+
+
 @pytest.mark.parametrize("name", BUILD)
 @pytest.mark.parametrize(("queries", "keys"), [(0, K), (Q, 0), (1, 1)])
 def test_no_queries_or_no_keys_give_no_scores(name, queries, keys):

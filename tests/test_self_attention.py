@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from attention_src.attention import attend, causal_mask, padding_mask
 from attention_src.data.translation import ENGLISH_FRENCH, SentenceError
 from attention_src.data.vocabulary import BEGIN, END
+from attention_src.exercises.self_attention import recall_in_two_words
 from attention_src.experiments import self_attention as e
 from attention_src.scores import ScaledDot
 from attention_src.self_attention import (
@@ -408,3 +409,13 @@ def test_the_loss_is_that_of_each_sentence_alone():
         after = model(torch.tensor([row[:-1]]))[0][0].log_softmax(dim=-1)
         logs += [after[at, word] for at, word in enumerate(row[1:])]
     assert_close(e.language_loss(model, batch), -torch.stack(logs).mean())
+
+
+def test_recall_in_two_words():
+    words, answer = recall_in_two_words(50, torch.Generator().manual_seed(0))
+    letters, digits, asked = words[:, :-1:2], words[:, 1::2], words[:, -1:]
+    assert words.shape == (50, 7)
+    assert letters.max() < 4 <= digits.min()
+    assert digits.max() < 8
+    assert ((letters == asked).sum(dim=1) == 1).all()  # asked for once, so there is one answer
+    assert torch.equal(digits[letters == asked] - 4, answer)

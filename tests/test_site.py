@@ -16,6 +16,7 @@ from tests.browser import DESKTOP, PHONE, ROOT, SITE, Record, serve, settle, wat
 PREFIX = "/books/weighing-attention/"  # the site must not mind where it lies
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 GRAVE = ("serious", "critical")
+SHARES = 8
 
 # What a page holds when a source was not understood: Markdown, roles, LaTeX.
 RAW = re.compile(
@@ -119,18 +120,31 @@ def open_page(browser: Browser, size: dict, theme: str = "light") -> Page:
     return page
 
 
-@pytest.mark.parametrize(("size", "theme"), [("desktop", "light"), ("phone", "dark")])
-def test_every_page(browser, site, size, theme):
+def wrong(browser: Browser, site: str, names: list[str], size: str, theme: str) -> list[str]:
+    """Return all that is wrong with the pages ``names``, opened one after the other in one window."""
     page = open_page(browser, SIZES[size], theme)
     record = watch(page)
     found = []
-    for name in pages():
+    for name in names:
         for lines in vars(record).values():
             lines.clear()
         page.goto(site + name)
         found += [f"{name}: {line}" for line in look(page, record, site, theme)]
     page.context.close()
-    assert not found, "\n" + "\n".join(found)
+    return found
+
+
+# A window that has seen a hundred pages is slow, so each sees a share; the two classes can run side by side.
+@pytest.mark.parametrize("share", range(SHARES))
+class TestEveryPageOnADesktop:
+    def test_nothing_is_wrong(self, browser, site, share):
+        assert wrong(browser, site, pages()[share::SHARES], "desktop", "light") == []
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+class TestEveryPageOnAPhone:
+    def test_nothing_is_wrong(self, browser, site, share):
+        assert wrong(browser, site, pages()[share::SHARES], "phone", "dark") == []
 
 
 BROKEN = {

@@ -12,7 +12,7 @@ from traitlets import TraitError
 from attention_src.experiments.structured import widget as arguments
 from attention_src.structured import LinearChainCRF
 from attention_src.widgets.chain import Chain
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-chain"
 PAGE = "book/16_structured.html"
@@ -148,7 +148,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -227,7 +227,7 @@ def test_the_keyboard_moves_scores_and_ties(page):
 
 def test_a_finger_drags_a_score(browser, site):
     settings = {"viewport": PHONE, "has_touch": True, "reduced_motion": "reduce"}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         part(page, ".ch-picture").scroll_into_view_if_needed()
         before = shown(page)["score"]
         client = page.context.new_cdp_session(page)
@@ -273,13 +273,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, ".wa-share button").click()
     before = shown(page)
     assert len(json.loads(page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('scores')"))) == 4
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert shown(other) == before
 
 
 @pytest.mark.parametrize("state", ["scores=[1e999,null]&ties=[]", "scores=[]&ties=[[1,2],[3]]", "scores=5&ties=x"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert len(shown(page)) == 4
 
 
@@ -287,7 +287,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "button").filter(has_text="False alarm").click()
         check_access(page, LIVE)
@@ -296,5 +296,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/16_structured.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".ch-handle").count() >= 2

@@ -22,7 +22,7 @@ from attention_src.experiments.cost import calculator, kept
 from attention_src.multi_head import merge_heads, split_heads
 from attention_src.self_attention import SelfAttention
 from attention_src.widgets.costs import LIMITS, SHOWN, Costs, costs, crossing
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-costs"
 PAGE = "book/14_cost.html"
@@ -189,7 +189,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -319,13 +319,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     field(page, "Words n").fill("77")
     field(page, "Words n").press("Enter")
     part(page, ".wa-share button").click()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         agrees(other, made(words=77, shown="path"))
 
 
 @pytest.mark.parametrize("state", ["words=0&width=1e999", "shown=toString&heads=-1&reach=%22x%22", "filter=0&words=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".co-table tbody tr").count() == 4
         assert "NaN" not in part(page, ".co-chart").inner_html()
 
@@ -334,7 +334,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         check_inside(page, LIVE)
         for label, value in (("Words n", 32768), ("Width d", 4096), ("Heads", 64), ("Window r", 1000)):
@@ -346,5 +346,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 
 def test_the_gallery_shows_it_too(browser, site):
-    with opened(browser, f"{site}book/widgets.html{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}book/widgets.html{LIVE}", LIVE) as page:
         agrees(page, made())

@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.query_key_value import dictionary
 from attention_src.query_key_value import SoftDictionary
 from attention_src.widgets.dictionary import SCORES, Dictionary, doubles
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-dictionary"
 PAGE = "book/08_query_key_value.html"
@@ -145,7 +145,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -232,7 +232,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, "select").select_option("cosine")
     part(page, ".wa-share button").click()
     before = answers(page)
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert answers(other) == before
 
 
@@ -240,7 +240,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     "state", ["rows=[[1e999,null],5]&query=[]&temperature=-5", "rows=[]&score=x&temperature=1e99&examples=5"]
 )
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert len(answers(page)) == 3
 
 
@@ -248,7 +248,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "button").filter(has_text="On a line").click()
         check_access(page, LIVE)
@@ -257,5 +257,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/08_query_key_value.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, "tbody tr").count() >= 2

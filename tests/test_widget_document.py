@@ -14,7 +14,7 @@ from attention_src.experiments.hierarchical import widget as of_the_page
 from attention_src.hierarchical import DocumentReader, FlatReader
 from attention_src.widgets.base import pack, rounded
 from attention_src.widgets.document import LINES, LONGEST, DocumentWeights
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-document"
 PAGE = "book/15_hierarchical.html"
@@ -188,7 +188,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -296,7 +296,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, "textarea").fill(made.text)
     part(page, "input[type=radio]").nth(1).click()
     part(page, ".wa-share button").click()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         check(other, made)
         assert part(other, "textarea").input_value() == made.text
 
@@ -305,7 +305,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     "state", ["reader=99&text=5", "text=null&reader=[]&weights=null", "text=%3Cimg%20onerror=window.bad=1%20src=x%3E"]
 )
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert page.evaluate("window.bad") is None
         part(page, "textarea").fill("the bus was hot")
         assert part(page, ".do-words button").count() == 4
@@ -315,7 +315,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, ".do-words button").nth(4).click()
         part(page, "textarea").fill("overall the platypuses were hot\n\n" + "\n".join(DAY))
@@ -326,5 +326,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/15_hierarchical.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".do-words button").count() >= 1

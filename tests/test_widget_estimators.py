@@ -12,7 +12,7 @@ from attention_src.experiments.hard_attention import arena as of_the_page
 from attention_src.hard_attention import exact_gradient, quality, reinforce
 from attention_src.widgets.chance import uniform
 from attention_src.widgets.estimators import NAMES, Estimators
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-estimators"
 PAGE = "book/09_hard_attention.html"
@@ -210,7 +210,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -277,7 +277,7 @@ def test_draws_come_in_and_begin_again(page):
 
 
 def test_draws_fly_in_where_motion_is_welcome(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP) as page:
         press(page, "Draw 1,000")
         draws = of_the_page()["draws"] + 1000
         expect(part(page, ".es-count")).to_contain_text(f"{draws:,} draws")
@@ -352,13 +352,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, "input[type=range]").fill("2")
     part(page, ".wa-share button").click()
     before = part(page, ".es-table").inner_text(), part(page, ".es-numbers").all_inner_texts()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert (part(other, ".es-table").inner_text(), part(other, ".es-numbers").all_inner_texts()) == before
 
 
 @pytest.mark.parametrize("state", ["options=[[1]]&draws=-4&temperature=0", "options=x&draws=1e99&shown=7&seed=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".es-strip").count() == 5
 
 
@@ -366,7 +366,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         for name in ("Add an option", "Draw 1,000"):
             one = part(page, "button").get_by_text(name, exact=True)
@@ -378,5 +378,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/09_hard_attention.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".es-strip").count() == 5

@@ -11,7 +11,7 @@ from traitlets import TraitError
 from attention_src.experiments.looking import widget as arguments
 from attention_src.looking import FEATURES, SHAPES, saliency
 from attention_src.widgets.gaze import PAINT, Gaze
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-gaze"
 PAGE = "book/01_looking.html"
@@ -172,7 +172,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -266,13 +266,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, ".wa-share button").click()
     before = part(page, ".gz-looks li").all_inner_texts()
     assert json.loads(page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('will')")) == 1
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert part(other, ".gz-looks li").all_inner_texts() == before
 
 
 @pytest.mark.parametrize("state", ["scene=x&colour=y&counts=[1e999,null]&will=-5", "counts=5&will=x&shape=__proto__"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         expect(part(page, ".gz-looks li")).to_have_count(3)
 
 
@@ -280,7 +280,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         field(page, "What is asked decides").focus()
         page.keyboard.press("End")
@@ -293,5 +293,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/01_looking.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".gz-map button").count() == 36

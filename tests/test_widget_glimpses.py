@@ -11,7 +11,7 @@ from attention_src.hard_attention import Viewer, best, thumbnail
 from attention_src.widgets.base import rounded
 from attention_src.widgets.chance import uniform
 from attention_src.widgets.glimpses import Glimpses
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-glimpses"
 PAGE = "book/09_hard_attention.html"
@@ -159,7 +159,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -261,13 +261,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, ".gl-place").nth(11).click()
     part(page, ".wa-share button").click()
     before = part(page, ".gl-all").inner_text()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert part(other, ".gl-all").inner_text() == before
 
 
 @pytest.mark.parametrize("state", ["number=99&places=[99]&seed=-1", "places=x&shown=7&pictures=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".gl-place").count() == 25
 
 
@@ -275,7 +275,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         for place in (0, 12, 24):
             one = part(page, ".gl-place").nth(place)
@@ -290,5 +290,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/09_hard_attention.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".gl-place").count() == 25

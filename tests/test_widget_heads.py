@@ -13,7 +13,7 @@ from attention_src.experiments.multi_head import widget as of_the_page
 from attention_src.multi_head import Asker, ByName, without_heads
 from attention_src.widgets.base import rounded
 from attention_src.widgets.heads import Heads
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-heads"
 PAGE = "book/11_multi_head.html"
@@ -210,7 +210,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -293,13 +293,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, ".hd-toggles button").nth(2).click()
     part(page, ".wa-share button").click()
     before = part(page, ".hd-table").inner_text(), part(page, ".hd-questions").inner_text()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert (part(other, ".hd-table").inner_text(), part(other, ".hd-questions").inner_text()) == before
 
 
 @pytest.mark.parametrize("state", ["entries=[[1]]&asked=[]&heads=3&off=[9]", "entries=5&off=x&names=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".hd-cell").count() >= 6
 
 
@@ -307,7 +307,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "select[aria-label='Heads of the network']").select_option("8")
         part(page, ".hd-toggles button").nth(2).click()
@@ -323,5 +323,5 @@ def bounding(button):
 
 @pytest.mark.parametrize("name", ["notebooks/11_multi_head.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".hd-cell").count() >= 6

@@ -15,7 +15,7 @@ from attention_src.experiments import pointer_networks as experiment
 from attention_src.pointer_networks import FixedDictionary, LookAround, PointerNetwork, ReadInOrder
 from attention_src.widgets import base
 from attention_src.widgets.hull import Hull, first_best
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-hull"
 PAGE = "book/17_pointer_networks.html"
@@ -248,7 +248,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -383,7 +383,7 @@ def test_few_and_strange_points_do_no_harm(page):
 
 def test_a_finger_puts_a_point_and_moves_it(browser, site):
     settings = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         press(page, "Remove all")
         part(page, ".hu-plane").scroll_into_view_if_needed()
         page.touchscreen.tap(*on_screen(page, 30, 30))
@@ -407,14 +407,14 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, ".wa-share button").click()
     assert len(json.loads(page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('points')"))) == 5
     texts = part(page, ".hu-number").all_inner_texts()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert part(other, ".hu-number").all_inner_texts() == texts
         assert part(other, ".hu-true").count() == 1
 
 
 @pytest.mark.parametrize("state", ["points=[[1e999,null],5]&at=-3", "points=[]&at=99&truth=7", "points=x&at=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".hu-message").inner_text()
         check_access(page, LIVE)
 
@@ -423,7 +423,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         press(page, "Twenty")
         for _ in range(3):
@@ -435,5 +435,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/17_pointer_networks.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".hu-point").count() >= 4

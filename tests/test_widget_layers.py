@@ -15,7 +15,7 @@ from attention_src.positions import sinusoidal
 from attention_src.transformer import Transformer
 from attention_src.widgets.base import rounded
 from attention_src.widgets.layers import Layers
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-layers"
 PAGE = "book/13_transformer.html"
@@ -330,7 +330,7 @@ def test_an_absurd_number_becomes_one_that_there_is(maths, asked, shown):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -498,7 +498,7 @@ def test_switches_go_into_the_address_and_come_back(browser, page):
     part(page, ".la-toggles button").nth(3).click()
     check(page, made)
     part(page, ".wa-share button").click()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         check(other, made)
 
 
@@ -509,7 +509,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, "[aria-label=Head] label").nth(2).click()
     part(page, ".wa-share button").click()
     made.sentence, made.look, made.head = "she sleeps", "encoder", 2
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         check(other, made)
 
 
@@ -523,7 +523,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     ],
 )
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert page.evaluate("window.bad") is None
         part(page, "input[type=text]").fill("the cat sleeps")
         assert part(page, ".la-lines button").count() == 3
@@ -533,7 +533,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "input[value=decoder]").click()
         part(page, ".la-lines button").nth(1).click()
@@ -551,5 +551,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/13_transformer.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".la-lines button").count() >= 2

@@ -11,7 +11,7 @@ from traitlets import TraitError
 from attention_src.alignment import alignment_error_rate, hardest
 from attention_src.experiments.alignment import widget
 from attention_src.widgets.links import AlignmentLinks
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-links"
 PAGE = "book/07_alignment.html"
@@ -161,7 +161,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -225,13 +225,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, "tbody button").nth(3).click()
     part(page, ".wa-share button").click()
     before = part(page, ".ln-result").inner_text(), part(page, "tbody").inner_text()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert (part(other, ".ln-result").inner_text(), part(other, "tbody").inner_text()) == before
 
 
 @pytest.mark.parametrize("state", ["chosen=99&toggled=[[1]]&least=-3", "reading=5&shift=[]&maps=[]&toggled=x"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, "tbody button").count() > 1
 
 
@@ -239,7 +239,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "select").nth(1).select_option("threshold")
         part(page, "tbody button").nth(2).click()
@@ -250,5 +250,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/07_alignment.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, "tbody button").count() > 1

@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.positions import pair as of_the_page
 from attention_src.positions import moving, sinusoidal
 from attention_src.widgets.offsets import KINDS, Offsets, scores
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-offsets"
 PAGE = "book/12_positions.html"
@@ -157,7 +157,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -251,13 +251,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     slider(page, "Width").fill("6")
     slider(page, "Offset").fill("11")
     part(page, ".wa-share button").click()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         check(other, made(kind="half", place=120, width=6, offset=11))
 
 
 @pytest.mark.parametrize("state", ["kind=x&width=3&place=-5&offset=999", "kind=[]&width=null&place=1e9&query=1"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert "score" in part(page, ".of-where").inner_text()
         assert "NaN" not in part(page, ".wa-widget").inner_html()
 
@@ -266,7 +266,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "label").filter(has_text="waves added").click()
         slider(page, "Place of the query").fill("200")
@@ -278,9 +278,9 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 
 def test_both_widgets_of_the_page_live_and_the_gallery_shows_it_too(browser, site):
-    with opened(browser, f"{site}{PAGE}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}", LIVE) as page:
         page.locator("#widget-places").scroll_into_view_if_needed()
         page.wait_for_selector("#widget-places[data-live]")
     for name in ("notebooks/12_positions.html", "book/widgets.html"):
-        with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+        with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
             assert part(page, ".of-now").count() == 2

@@ -13,7 +13,7 @@ from attention_src.experiments.positions import widget as of_the_page
 from attention_src.positions import KINDS, PlacedNetwork, rotary, sinusoidal
 from attention_src.widgets.base import rounded
 from attention_src.widgets.places import Places
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-places"
 PAGE = "book/12_positions.html"
@@ -172,7 +172,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -254,14 +254,14 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, "input[type=range]").fill("77")
     part(page, ".wa-share button").click()
     before = part(page, ".pl-table").inner_text()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert part(other, ".pl-table").inner_text() == before
         assert part(other, "input[type=range]").input_value() == "77"
 
 
 @pytest.mark.parametrize("state", ["sentence=zzz&kind=x&start=-5&head=9", "sentence=[]&start=x&weights=1"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".pl-cell").count() >= 1
 
 
@@ -269,7 +269,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "label").filter(has_text="rotary").click()
         part(page, "input[type=text]").fill("abcdefghijkl")
@@ -283,5 +283,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/12_positions.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".pl-cell").count() == 100

@@ -19,7 +19,7 @@ from attention_src.scores import (
 )
 from attention_src.widgets import base
 from attention_src.widgets.plane import Plane
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-plane"
 PAGE = "book/03_attention.html"
@@ -213,7 +213,7 @@ def test_lines_of_equal_score_are_where_the_score_is_equal(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -334,7 +334,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, ".wa-share button").click()
     assert "mask=%5Btrue%2Cfalse%2Ctrue%5D" in page.url
     before = shown(page)
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert shown(other) == before
 
 
@@ -343,7 +343,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     ["query=[1e999,null]&points=[]&mask=[]&temperature=-5", "points=[[9,9],[1]]&score=x&values=[]&temperature=1e99"],
 )
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         weights, _ = shown(page)
         assert sum(weights) == pytest.approx(1, abs=0.002)
 
@@ -352,7 +352,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, ".pl-draws button").nth(2).click()
         part(page, "input[type=checkbox]").nth(0).uncheck()
@@ -364,7 +364,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 def test_touch_moves_a_key_on_a_phone(browser, site):
     settings = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         part(page, ".pl-query").scroll_into_view_if_needed()
         box = part(page, ".pl-query circle").first.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -383,5 +383,5 @@ def test_touch_moves_a_key_on_a_phone(browser, site):
 
 @pytest.mark.parametrize("name", ["notebooks/03_attention.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert len(shown(page)[0]) == 3

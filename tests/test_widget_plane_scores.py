@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from attention_src.experiments import scores as experiment
 from attention_src.widgets.plane import Plane
-from tests.browser import DESKTOP, PHONE, opened
+from tests.browser import DESKTOP, PHONE, staged
 
 LIVE = "#widget-plane"
 PAGE = "book/04_scores.html"
@@ -14,7 +14,7 @@ NAMES = list(experiment.in_the_plane())
 
 @pytest.fixture(scope="module")
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -60,7 +60,7 @@ def test_the_case_by_hand_has_three_winners(page):
 
 
 def test_the_keyboard_chooses_a_score_and_moves_a_key(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         part(page, "select").focus()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
@@ -78,7 +78,7 @@ def test_a_key_between_two_others_wins_under_the_hill_and_not_under_the_dot_prod
     line = "points=[[0,0],[1,1.9],[2,3]]"
     for name, best in (("dot product", 3), ("additive (a hill)", 2)):
         address = f"{site}{PAGE}{LIVE}?{line}&score={name.replace(' ', '%20')}"
-        with opened(browser, address, LIVE, quiet=False) as page:
+        with staged(browser, address, LIVE) as page:
             weights = column(page, 2)
             assert weights.index(max(weights)) + 1 == best
             check(page, score=name, points=[[0, 0], [1, 1.9], [2, 3]])
@@ -87,7 +87,7 @@ def test_a_key_between_two_others_wins_under_the_hill_and_not_under_the_dot_prod
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_after_the_score_is_changed(browser, site, theme, size):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=size, color_scheme=theme) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=size, color_scheme=theme) as page:
         for name in (NAMES[0], NAMES[6]):
             part(page, "select").select_option(name)
             found = Axe().run(page, context={"include": [LIVE]}).response["violations"]
@@ -97,5 +97,5 @@ def test_axe_finds_nothing_after_the_score_is_changed(browser, site, theme, size
 @pytest.mark.parametrize("name", ["notebooks/04_scores.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
     live = "#widget-plane-2" if name == "book/widgets.html" else LIVE
-    with opened(browser, f"{site}{name}{live}", live, quiet=False) as page:
+    with staged(browser, f"{site}{name}{live}", live) as page:
         assert page.locator(live).locator("select option").all_inner_texts() == NAMES

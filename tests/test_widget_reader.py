@@ -12,7 +12,7 @@ from attention_src.experiments.query_key_value import passage_reader
 from attention_src.query_key_value import Reader
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reader import PassageReader
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-reader"
 PAGE = "book/08_query_key_value.html"
@@ -153,7 +153,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -239,13 +239,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, "button").filter(has_text="New passage").click()
     part(page, ".wa-share button").click()
     before = part(page, ".rd-passage").inner_text(), part(page, ".rd-answer").inner_text()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert (part(other, ".rd-passage").inner_text(), part(other, ".rd-answer").inner_text()) == before
 
 
 @pytest.mark.parametrize("state", ["facts=[[1]]&question=[]", "facts=5&question=[%22ate%22,0,%22anna%22]&words=[]"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".rd-passage button").count() >= 1
 
 
@@ -253,7 +253,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, ".rd-passage button").nth(2).click()
         part(page, "select[aria-label='What is asked']").select_option("ate 0")
@@ -263,5 +263,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/08_query_key_value.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".rd-passage button").count() >= 1

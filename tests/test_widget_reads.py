@@ -14,7 +14,7 @@ from attention_src.self_attention import LanguageModel, Recurrence, SelfAttentio
 from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reads import Reads
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-reads"
 PAGE = "book/10_self_attention.html"
@@ -175,7 +175,7 @@ def test_an_absurd_place_becomes_one_that_there_is(maths, asked, shown):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -307,7 +307,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, ".re-lines button").nth(1).click()
     part(page, ".wa-share button").click()
     made.sentence, made.layer, made.causal, made.at = "she sleeps here", 2, False, 1
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         check(other, made)
 
 
@@ -320,7 +320,7 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     ],
 )
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert page.evaluate("window.bad") is None
         part(page, "input[type=text]").fill("she sleeps")
         assert part(page, ".re-lines button").count() == 3
@@ -330,7 +330,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, "input[type=checkbox]").click()
         part(page, ".re-lines button").nth(2).click()
@@ -341,5 +341,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 @pytest.mark.parametrize("name", ["notebooks/10_self_attention.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert part(page, ".re-lines button").count() >= 2

@@ -19,7 +19,7 @@ from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.side import Side
 from attention_src.widgets.translation import compare
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 ENGLISH, FRENCH = Vocabulary(ENGLISH_FRENCH.source_words), Vocabulary(ENGLISH_FRENCH.target_words)
 SIZES = len(ENGLISH), len(FRENCH)
@@ -202,7 +202,7 @@ def test_each_true_word_is_given_its_row(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -272,13 +272,13 @@ def test_another_sentence_is_said_by_all(page):
 def test_a_state_goes_into_the_address_and_comes_back(browser, page):
     part(page, ".sd-truth button").nth(7).click()
     part(page, ".wa-share button").click()
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert part(other, "[aria-pressed=true]").inner_text() == "grande"
 
 
 @pytest.mark.parametrize("state", ["at=99", "at=-3", 'at="x"', "sentence=5&at=null"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert part(page, ".sd-card").count() == 3
         assert part(page, "[aria-pressed=true]").count() <= 1
 
@@ -287,7 +287,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         for button in part(page, ".sd-examples button").all():
             button.click()
@@ -297,5 +297,5 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 
 def test_the_gallery_shows_it_too(browser, site):
-    with opened(browser, f"{site}book/widgets.html{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}book/widgets.html{LIVE}", LIVE) as page:
         assert part(page, ".sd-card").count() == 3

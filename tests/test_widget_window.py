@@ -11,7 +11,7 @@ from attention_src.experiments import luong as experiment
 from attention_src.luong import AroundAGuess, AroundTheStep, Everywhere, Luong
 from attention_src.scores import Bilinear
 from attention_src.widgets.window import Window
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
 
 LIVE = "#widget-window"
 PAGE = "book/06_luong.html"
@@ -206,7 +206,7 @@ def test_an_absurd_state_becomes_one_that_can_be_drawn(maths):
 
 @pytest.fixture
 def page(browser, site):
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, viewport=DESKTOP, reduced_motion="reduce") as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, viewport=DESKTOP, reduced_motion="reduce") as page:
         yield page
 
 
@@ -333,13 +333,13 @@ def test_a_state_goes_into_the_address_and_comes_back(browser, site, page):
     part(page, ".wa-share button").click()
     assert "reach=3" in page.url
     before = [column(page, name) for name in ("product", "everywhere")], says(page)
-    with opened(browser, page.url, LIVE, quiet=False) as other:
+    with staged(browser, page.url, LIVE) as other:
         assert ([column(other, name) for name in ("product", "everywhere")], says(other)) == before
 
 
 @pytest.mark.parametrize("state", ["mode=x&at=-3&centre=1e999&reach=0&sigma=[]&temperature=no", "at=99&sigma=99"])
 def test_an_absurd_address_does_no_harm(browser, site, state):
-    with opened(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{PAGE}{LIVE}?{state}", LIVE) as page:
         assert sum(column(page, "everywhere")) == pytest.approx(1, abs=0.03)
 
 
@@ -347,7 +347,7 @@ def test_an_absurd_address_does_no_harm(browser, site, state):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_screen_readers_find_nothing_missing_and_it_fits(browser, site, theme, size):
     settings = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": size is PHONE}
-    with opened(browser, site + PAGE + LIVE, LIVE, quiet=False, **settings) as page:
+    with staged(browser, site + PAGE + LIVE, LIVE, **settings) as page:
         check_access(page, LIVE)
         part(page, ".wi-steps button").nth(1).click()
         slider(page, "temperature").focus()
@@ -359,7 +359,7 @@ def test_screen_readers_find_nothing_missing_and_it_fits(browser, site, theme, s
 
 @pytest.mark.parametrize("name", ["notebooks/06_luong.html", "book/widgets.html"])
 def test_the_lab_and_the_gallery_show_it_too(browser, site, name):
-    with opened(browser, f"{site}{name}{LIVE}", LIVE, quiet=False) as page:
+    with staged(browser, f"{site}{name}{LIVE}", LIVE) as page:
         assert len(column(page, "product")) == 13
         picture, rows = (part(page, one).bounding_box()["height"] for one in (".wi-picture", ".wi-table tbody"))
         assert picture == pytest.approx(rows, abs=2)  # no rule of the page for pictures makes it lower

@@ -88,7 +88,10 @@ def stages(plain_all: bool) -> list[Stage]:
     plain = every if plain_all else spread(every)
     return [
         Stage("style", lambda: commands("ruff check .", "ruff format --check .")),
-        Stage("tests", lambda: pytest("tests", "-m", "not browser", "--doctest-modules", "attention_src", "tests")),
+        Stage(
+            "tests",
+            lambda: pytest("tests", "-m", "not browser", *TWO_AT_ONCE, "--doctest-modules", "attention_src", "tests"),
+        ),
         Stage("book", build_book),
         Stage("notebooks", lambda: notebooks("notebooks", every)),
         # PyTorch without AVX, as on another processor: the stored outputs must not depend on it

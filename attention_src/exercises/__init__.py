@@ -3,6 +3,11 @@
 ``attention_src/exercises/<stem>.py`` holds, for each exercise in which something is to be written, the solution as a
 plain function and a :class:`Checker` of the same properties that the text asks for. A checker tries one property after
 the other and says which one broke.
+
+The solution of an exercise in which something is to be measured is a function ``solution(run: Run) -> measures``. It
+is listed in ``PARTS``, beside ``SETTINGS``, ``RULES`` (what to expect, written before the run) and ``TOLERANCE``: the
+names of ``attention_src.experiments``, with the same meaning. ``python -m attention_src.exercises <stem>`` runs it over
+seeds and writes ``book/results/exercises/<stem>.json``, whose stem in a page's roles is ``exercises/<stem>``.
 """
 
 from collections.abc import Callable, Sequence

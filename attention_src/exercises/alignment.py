@@ -1,12 +1,19 @@
-"""Exercises of chapter 07: the error of links, the shares of EM, where two directions agree, leaving words out."""
+"""Exercises of chapter 07: the error of links, the shares of EM, where two directions agree, leaving words out; maps
+read by thresholds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.alignment import hardest, heavier
+from attention_src.data.translation import Pair
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance, luong
+from attention_src.experiments.alignment import BAND, CORPORA, agreement, load_translator, maps, percent
+from attention_src.experiments.protocol import needed_places, splits
 
 Link = tuple[int, int]
 Links = list[set[Link]]  # a set for each sentence
@@ -57,6 +64,53 @@ def what_matters(say: Say, source: list[str]) -> Tensor:
         without = say(source[:j] + source[j + 1 :])
         columns.append((without - whole).abs().sum(dim=1) / 2)
     return torch.stack(columns, dim=1)
+
+
+def read_by_thresholds(run: Run, corpus: str) -> Measures:
+    """Read a translator's maps by the largest weight and by thresholds."""
+    ways = {"largest": hardest}
+    for tenth in range(1, 10):
+        ways[f"least_{tenth}"] = partial(heavier, least=tenth / 10)
+    some = splits(CORPORA[corpus], run.seed).bands[BAND]
+    tables = maps(KEPT[corpus](), some, corpus)
+    measures = {}
+    for name, way in ways.items():
+        links = [way(rows) for rows in tables]
+        measures[name] = by_partners(links, some)
+    return measures
+
+
+def by_partners(predicted: Sequence[Links], some: Sequence[Pair]) -> Measures:
+    """Give the error, and how many words without a partner get one, and words with several get all; in percent."""
+    needless, complete = [], []
+    for links, pair in zip(predicted, some, strict=True):
+        needed = dict(needed_places(pair))
+        for j in range(len(pair.target)):
+            if j not in needed:
+                needless.append(any(word == j for _, word in links))
+            elif len(needed[j]) > 1:
+                complete.append({(i, j) for i in needed[j]} <= links)
+    error = agreement(predicted, some)["error"]
+    return {"error": error, "needless": percent(needless), "complete": percent(complete)}
+
+
+KEPT = {"french": luong.load_translator, "chinese": partial(load_translator, "alignment-chinese")}
+SETTINGS = {"band": BAND}
+PARTS = {corpus: partial(read_by_thresholds, corpus=corpus) for corpus in KEPT}
+RULES = [
+    Rule(
+        "a-threshold-helps",
+        "From Chinese, the best of the nine thresholds has an alignment error more than one point below that of the "
+        "largest weight.",
+        lambda m: min(way["error"] for way in m["chinese"].values()) < m["chinese"]["largest"]["error"] - 1,
+    ),
+    Rule(
+        "a-threshold-leaves-words-alone",
+        "From Chinese, a threshold of 0.9 links fewer than half of the words that have no partner.",
+        lambda m: m["chinese"]["least_9"]["needless"] < 50,
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=0.5)}  # percent
 
 
 def _is_close(found: float, wanted: float):

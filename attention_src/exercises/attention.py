@@ -1,10 +1,20 @@
-"""Exercises of chapter 03: a softmax with a mask, the mask of a decoder, the softmax's gradient, random choices."""
+"""Exercises of chapter 03: a softmax with a mask, the mask of a decoder, the softmax's gradient, random choices;
+a trained translator at other temperatures.
+"""
+
+import copy
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.attention import attend
+from attention_src.bottleneck import LookBack
+from attention_src.data.translation import GRAMMARS, pairs
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.bottleneck import NAME, load_translator
+from attention_src.experiments.protocol import quality
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -29,6 +39,50 @@ def average_of_choices(weights: Tensor, value: Tensor, draws: int) -> Tensor:
     """Choose a row of value (k, v) ``draws`` times by the probabilities weights (k), and average what was chosen."""
     z = torch.multinomial(weights, draws, replacement=True)
     return value[z].mean(dim=0)
+
+
+def at_temperature(model: LookBack, temperature: float) -> LookBack:
+    """Give the same translator with all scores divided by the temperature."""
+    twin = copy.copy(model)
+
+    def context(state, memory):
+        scores = state[:, None] @ memory.key.mT / temperature
+        mixture, weights = attend(scores, memory.value, memory.mask[:, None])
+        return mixture[:, 0], weights[:, 0]
+
+    twin.context = context
+    return twin
+
+
+def temperatures(run: Run) -> Measures:
+    """Measure BLEU on new sentences, at each temperature."""
+    model = load_translator("bottleneck-look-back")
+    grammar, count, (low, high) = GRAMMARS[NAME], SETTINGS["pairs"], SETTINGS["lengths"]
+    some = pairs(grammar, count, f"temperatures {run.seed}", low, high)
+
+    def at(temperature: float) -> float:
+        twin = at_temperature(model, temperature)
+        found = quality(twin, {(low, high): some}, NAME)
+        return found["bleu"][f"{low}-{high}"]
+
+    return {"bleu": [at(t) for t in SETTINGS["temperatures"]]}
+
+
+SETTINGS = {"lengths": [11, 20], "pairs": 200, "temperatures": [0.25, 0.5, 1, 2, 4]}
+PARTS = {"temperatures": temperatures}
+RULES = [
+    Rule(
+        "cold-changes-little",
+        "At 0.25 and at 0.5, BLEU is within 2 points of what it is at 1.",
+        lambda m: all(abs(bleu - m["temperatures"]["bleu"][2]) <= 2 for bleu in m["temperatures"]["bleu"][:2]),
+    ),
+    Rule(
+        "hot-hurts",
+        "At 4, BLEU is more than 10 points lower than at 1.",
+        lambda m: m["temperatures"]["bleu"][4] < m["temperatures"]["bleu"][2] - 10,
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=3.0)}
 
 
 def _numbers(*shape: int) -> Tensor:

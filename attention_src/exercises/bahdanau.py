@@ -1,10 +1,18 @@
-"""Exercises of chapter 05: annotations, a step that looks first, the larger of each pair, the best of a beam."""
+"""Exercises of chapter 05: annotations, a step that looks first, the larger of each pair, the best of a beam;
+how far an error spreads.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from attention_src.data.translation import GRAMMARS, pairs
+from attention_src.data.vocabulary import BEGIN, END
+from attention_src.decoding import Marks, greedy
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.bahdanau import NAME, load_translator
+from attention_src.experiments.protocol import LONGEST_ANSWER, encoded
 
 
 def annotations(forward: Tensor, backward: Tensor) -> Tensor:
@@ -28,6 +36,41 @@ def maxout(pairs: Tensor) -> Tensor:
 def best_by_length(hypotheses: list[tuple[float, list[str]]]) -> list[str]:
     """Give the words of the finished sentence with the highest log p per word; its end mark is a word too."""
     return max(hypotheses, key=lambda one: one[0] / (len(one[1]) + 1))[1]
+
+
+@torch.no_grad()
+def spreading(run: Run) -> Measures:
+    """Count wrong words: the true ones fed in, and its own."""
+    model, few = load_translator(), SETTINGS
+    forced, own = [], []  # is the word of a place right?
+    name, marks = f"spreading {run.seed}", Marks(BEGIN, END)
+    some = pairs(GRAMMARS[NAME], few["pairs"], name, *few["lengths"])
+    for batch in encoded(some, NAME):
+        source, mask, wanted = batch.source, batch.source_mask, batch.wanted
+        fed = model(source, mask, batch.given).argmax(dim=-1)
+        memory, state = model.encode(source, mask)
+        answers = greedy(model.step, state, memory, marks, LONGEST_ANSWER)
+        said = torch.full_like(wanted, END)
+        for row, answer in zip(said, answers, strict=True):
+            words = answer.tokens[: len(row)]
+            row[: len(words)] = torch.tensor(words)
+        forced.append((fed == wanted)[batch.target_mask])
+        own.append((said == wanted)[batch.target_mask])
+    true_words, own_words = (100 * (1 - torch.cat(right).double().mean()) for right in (forced, own))
+    spread = 100 * (1 - true_words / own_words)
+    return {"true_words": true_words, "own_words": own_words, "spread": spread}
+
+
+SETTINGS = {"pairs": 200, "lengths": [31, 40]}
+PARTS = {"spreading": spreading}
+RULES = [
+    Rule(
+        "most-of-it-spreads",
+        "With the true words fed in, less than half as many words are wrong as with the translator's own.",
+        lambda m: m["spreading"]["true_words"] < m["spreading"]["own_words"] / 2,
+    )
+]
+TOLERANCE = {"*": Tolerance(absolute=5.0)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

@@ -1,11 +1,21 @@
-"""Exercises of chapter 02: the state of the last word, the decoder's input in training, a loss without padding."""
+"""Exercises of chapter 02: the state of the last word, the decoder's input in training, a loss without padding;
+short sentences alone or long ones too.
+"""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
+from attention_src.bottleneck import VectorEveryStep
+from attention_src.data.translation import corpus
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.bottleneck import NAME, build
+from attention_src.experiments.protocol import PLAN, quality, train
 
 
 def last_states(states: Tensor, mask: Tensor) -> Tensor:
@@ -24,6 +34,38 @@ def loss_without_padding(logits: Tensor, wanted: Tensor, mask: Tensor) -> Tensor
     """Average -log p of the wanted word over the words of the batch; padding does not count."""
     log_p = logits.log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0]
     return -(log_p * mask).sum() / mask.sum()
+
+
+def trained_up_to(longest: int, run: Run) -> Measures:
+    """Train on 3 to ``longest`` words; test on short and longer ones."""
+    count, steps = SETTINGS["pairs"], SETTINGS["steps"]
+    some = corpus(NAME, count, seed=run.seed, longest=longest)
+    torch.manual_seed(run.seed)
+    model = build(VectorEveryStep)
+    train(model, some.train, NAME, run, replace(PLAN, steps=steps))
+    tests = {band: some.bands[band] for band in ((3, 10), (11, 20))}
+    return quality(model, tests, NAME)
+
+
+SETTINGS = {"pairs": 10_000, "steps": 500}
+PARTS = {"short": partial(trained_up_to, 10), "longer": partial(trained_up_to, 20)}
+RULES = [
+    Rule(
+        "short-alone-wins-on-short",
+        "Trained on 3 to 10 words, the BLEU on 3 to 10 words is higher than trained on 3 to 20.",
+        lambda m: m["short"]["bleu"]["3-10"] > m["longer"]["bleu"]["3-10"],
+        at_least=3,
+        of=3,
+    ),
+    Rule(
+        "short-alone-loses-on-longer",
+        "On 11 to 20 words it is lower.",
+        lambda m: m["short"]["bleu"]["11-20"] < m["longer"]["bleu"]["11-20"],
+        at_least=3,
+        of=3,
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=10.0)}
 
 
 def _some_states() -> Tensor:

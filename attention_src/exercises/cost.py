@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.cost import chunked_attention
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.cost import in_turns
 
 
 def one_pass(scores: Iterable[float]) -> tuple[float, float]:
@@ -48,6 +53,36 @@ def gradient_of_scores(weights, value, context, d_context) -> Tensor:
     """Weights (Q, K), value (K, v), context and its gradient (Q, v)."""
     common = (d_context * context).sum(dim=1, keepdim=True)
     return weights * (d_context @ value.mT - common)
+
+
+@torch.no_grad()
+def best_chunk(run: Run) -> Measures:
+    """Time attention in chunks of several sizes, in turns."""
+    random = torch.Generator().manual_seed(run.seed)
+    shape = 1, 1, SETTINGS["length"], SETTINGS["width"]
+    given = [torch.randn(shape, generator=random) for _ in range(3)]
+    attend = partial(chunked_attention, *given)
+    ways = {str(size): partial(attend, chunk=size) for size in SETTINGS["chunks"]}
+    took = in_turns(ways, SETTINGS["rounds"])
+    ms = {chunk: 1000 * median(took[chunk]) for chunk in ways}
+    best = min(ms, key=ms.get)
+    times = {chunk: ms[chunk] / ms[best] for chunk in ways}
+    return {"best": int(best), "ms": ms, "times_best": times}
+
+
+SETTINGS = {"length": 4096, "width": 64, "chunks": [64, 128, 256, 512, 1024, 2048, 4096], "rounds": 5}
+PARTS = {"best_chunk": best_chunk}
+RULES = [
+    Rule(
+        "both-ends-are-slow",
+        "The best size lies between 256 and 1,024, and the smallest and the largest take at least 1.5 times its time.",
+        lambda m: (
+            256 <= m["best_chunk"]["best"] <= 1024
+            and min(m["best_chunk"]["times_best"][end] for end in ("64", "4096")) >= 1.5
+        ),
+    ),
+]
+TOLERANCE = {"*": Tolerance(relative=50.0)}  # times of another machine, and what is best there
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

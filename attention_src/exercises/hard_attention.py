@@ -1,11 +1,18 @@
-"""Exercises of chapter 09: a loss for REINFORCE, two baselines, and a hard choice with a slope."""
+"""Exercises of chapter 09: a loss for REINFORCE, two baselines, a hard choice with a slope; a viewer of 81 windows."""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
+from attention_src.data.digits import SIZE
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.hard_attention import test_pictures, train_on_pictures, whole_loss
+from attention_src.hard_attention import Viewer, best
 
 
 def surrogate(
@@ -47,6 +54,65 @@ def hard_with_slope(
     soft = ((scores + noise) / temperature).softmax(dim=-1)
     hard = one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
     return hard + (soft - soft.detach())
+
+
+def view_often(
+    run: Run,
+    glimpses: int = 2,
+    side: int = 8,
+    stay_open: float = 0.02,
+) -> Measures:
+    """Train a viewer whose windows lie two pixels apart.
+
+    Gives the share of right answers and the entropy of the first choice,
+    at every 50th step, and the first of them with more than 20 % right.
+    """
+    torch.manual_seed(run.seed)
+    model = Viewer(SIZE, answers=10, side=side, stride=2)
+    picture, answer, _ = test_pictures(run.seed)
+    right, entropy, reached = [], [], []
+
+    @torch.no_grad()
+    def look(done: int, steps: int) -> None:
+        run.progress(done, steps)
+        if done % SETTINGS["every"] == 0:
+            seen = model(picture, glimpses, best)
+            said, log_p = seen.logits[:, -1].argmax(-1), seen.log_p[:, 0]
+            right.append(float((said == answer).double().mean()))
+            entropy.append(float(-(log_p.exp() * log_p).sum(-1).mean()))
+            reached.extend([done] * (right[-1] > SETTINGS["better"]))
+
+    loss = partial(whole_loss, glimpses=glimpses, stay_open=stay_open)
+    watched = replace(run, progress=look)
+    train_on_pictures(model, loss, watched, SETTINGS["steps"])
+    first = min(reached, default=SETTINGS["steps"] + SETTINGS["every"])
+    return {"right": right, "entropy": entropy, "steps": first}
+
+
+SETTINGS = {"steps": 1000, "every": 50, "better": 0.2}
+PARTS = {
+    "open": view_often,
+    "large": partial(view_often, side=12),
+    "closed": partial(view_often, stay_open=0.0),
+}
+RULES = [
+    Rule(
+        "a-larger-window-shortens-it",
+        "With windows of 12 by 12 pixels, more than 20 % are right after fewer steps than with windows of 8 by 8.",
+        lambda m: m["large"]["steps"] < m["open"]["steps"],
+        at_least=3,
+        of=3,
+    ),
+    Rule(
+        "without-the-term-the-policy-settles-first",
+        "With stay_open at 0, the entropy of the first choice is lower after 500 steps than with 0.02, and more than "
+        "20 % are right no sooner.",
+        lambda m: m["closed"]["entropy"][9] < m["open"]["entropy"][9] and m["closed"]["steps"] >= m["open"]["steps"],
+        at_least=3,
+        of=3,
+    ),
+]
+TOLERANCE = {"*.steps": Tolerance(absolute=1050), "*.entropy.*": Tolerance(absolute=4.5), "*": Tolerance(absolute=1.0)}
 
 
 def _example() -> tuple[Tensor, Tensor, Tensor]:

@@ -2,10 +2,16 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from attention_src.attention import weigh
+from attention_src.data.documents import documents
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import hierarchical as chapter
+from attention_src.hierarchical import DocumentReader, Level
+from attention_src.training import Plan, fit
 
 
 def shares(words: Tensor, sentences: Tensor, mask: Tensor) -> Tensor:
@@ -41,6 +47,64 @@ def close_gaps(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 HAND = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log(), torch.tensor([2.0, 1.0]).log()
 ALL = torch.ones(2, 2, dtype=torch.bool)
+
+
+def except_this(count: int, seed: str) -> tuple[Tensor, ...]:
+    """Give words, mask, answers, and the place of the sentence with the cue.
+
+    The answer is the meaning of the sentence after it.
+    """
+    every = documents(count, seed)
+    some = [one for one in every if one.gold + 1 < len(one.sentences)]
+    after = [one._replace(gold=one.gold + 1) for one in some]
+    return *chapter.encoded(after), torch.tensor([one.gold for one in some])
+
+
+def next_sentence(run: Run) -> Measures:
+    """Train with the sentence GRU and without: right answers, and the weight of the marked sentence and of the next."""
+    *known, _ = except_this(SETTINGS["train"], f"except {run.seed}")
+
+    def batch_at(step: int) -> list[Tensor]:
+        random = torch.Generator().manual_seed(100_000 * (run.seed + 1) + step)
+        chosen = torch.randperm(len(known[0]), generator=random)[: SETTINGS["batch"]]
+        return [part[chosen] for part in known]
+
+    def loss(model: DocumentReader, batch: list[Tensor]) -> Tensor:
+        words, mask, answers = batch
+        return cross_entropy(model(words, mask).logits, answers)
+
+    words, mask, truth, marked = except_this(SETTINGS["test"], f"except, test {run.seed}")
+    each, measures = torch.arange(len(words)), {}
+    for name, reads in {"gru": True, "no_gru": False}.items():
+        torch.manual_seed(run.seed)
+        model = chapter.new_reader("levels")
+        model.of_sentences = Level(SETTINGS["hidden"], SETTINGS["hidden"], reads=reads)
+        fit(model, loss, batch_at, Plan(SETTINGS["steps"], SETTINGS["rate"]), report=run.progress)
+        with torch.no_grad():
+            reading = model(words, mask)
+        measures[name] = {
+            "right": float((reading.logits.argmax(dim=1) == truth).double().mean()),
+            "marked": float(reading.sentences[each, marked].mean()),
+            "next": float(reading.sentences[each, marked + 1].mean()),
+        }
+    return measures
+
+
+SETTINGS = {name: chapter.SETTINGS[name] for name in ("test", "batch", "steps", "rate", "hidden")} | {"train": 3000}
+PARTS = {"next_sentence": next_sentence}
+RULES = [
+    Rule(
+        "it-looks-at-the-next",
+        "With the sentence GRU, the sentence after the marked one has more weight than the marked one.",
+        lambda m: m["next_sentence"]["gru"]["next"] > m["next_sentence"]["gru"]["marked"],
+    ),
+    Rule(
+        "the-gru-is-needed",
+        "With the sentence GRU more than 90 % of the answers are right, and without it fewer than 40 %.",
+        lambda m: m["next_sentence"]["gru"]["right"] > 0.9 and m["next_sentence"]["no_gru"]["right"] < 0.4,
+    ),
+]
+TOLERANCE = {"*.right": Tolerance(absolute=0.1), "*": Tolerance(absolute=0.6)}
 
 
 def _some() -> tuple[Tensor, Tensor, Tensor]:

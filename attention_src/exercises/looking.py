@@ -1,8 +1,14 @@
-"""Exercises of chapter 01, with lists of numbers: what stands out, shares from scores, a few looks in order."""
+"""Exercises of chapter 01: what stands out, shares from scores, a few looks in order; looks counted by shape."""
 
 import math
 
+import numpy as np
+import torch
+
+from attention_src.data.scenes import SHAPES
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.looking import Seen
 
 
 def stands_out(grid: list[list[float]]) -> list[list[float]]:
@@ -28,6 +34,38 @@ def shares(scores: list[float]) -> list[float]:
 def first_looks(map_: list[float], budget: int) -> list[int]:
     """Give the places of the largest numbers, the largest first, none twice; of equal ones the earlier first."""
     return sorted(range(len(map_)), key=lambda place: -map_[place])[:budget]
+
+
+def looks_by_shape(run: Run) -> Measures:
+    """Count looks by the target's shape, and by the other shape."""
+    random = torch.Generator().manual_seed(run.seed)
+    side, count = SETTINGS["side"], SETTINGS["scenes"]
+    seen = Seen("both", side, count, random)
+    looks = seen.rank(seen.maps["query"])
+    own = np.array([scene.target.shape for scene in seen.scenes])
+    rival = [scene.things[1] for scene in seen.scenes]  # of the target's colour
+    other = np.array([thing.shape for thing in rival])
+
+    def mean(shape: str, among: str) -> float:
+        return looks[(own == shape) & (other == among)].mean()
+
+    by_other = {s: [o for o in SHAPES if o != s] for s in SHAPES}
+    return {
+        "looks": {s: looks[own == s].mean() for s in SHAPES},
+        "among": {s: {o: mean(s, o) for o in by_other[s]} for s in SHAPES},
+    }
+
+
+SETTINGS = {"side": 8, "scenes": 300}
+PARTS = {"shapes": looks_by_shape}
+RULES = [
+    Rule(
+        "circles-are-hard",
+        "A circle needs more looks than a square, and more than a diamond.",
+        lambda m: m["shapes"]["looks"]["circle"] > max(m["shapes"]["looks"][s] for s in ("square", "diamond")),
+    )
+]
+TOLERANCE = {"*": Tolerance(relative=1e-3, absolute=0.5)}  # two maps may order near ties in another way
 
 
 def _near(found, wanted):

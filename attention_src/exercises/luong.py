@@ -1,10 +1,19 @@
-"""Exercises of chapter 06: a step that looks afterwards, a window, a bell curve over it, a window that is cut out."""
+"""Exercises of chapter 06: a step that looks afterwards, a window, a bell curve over it, a window that is cut out;
+which words two windows hold.
+"""
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.data.translation import GRAMMARS, pairs
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.luong import REACH
+from attention_src.experiments.protocol import needed_places
 
 
 def step_then_look(cell, compare, combine, word, state, said, memory):
@@ -33,6 +42,50 @@ def look_inside(query: Tensor, memory: Tensor, centre: int, reach: int) -> Tenso
     """Give the context of one query (hidden) by dot products, from the window's rows of (source, hidden) alone."""
     near = memory[max(0, centre - 1 - reach) : max(0, centre + reach)]
     return (near @ query).softmax(dim=0) @ near
+
+
+def inside(language: str, run: Run) -> Measures:
+    """Count the target words with a linked word in a window around t, and around t n/m with m guessed from n."""
+    grammar, (low, high) = GRAMMARS[language], SETTINGS["lengths"]
+    known = pairs(grammar, SETTINGS["pairs"], f"known {run.seed}", *SETTINGS["trained_lengths"])
+    ratio = sum(len(pair.target) for pair in known) / sum(len(pair.source) for pair in known)  # m is near ratio * n
+    new = pairs(grammar, SETTINGS["pairs"], f"new {run.seed}", low, high)
+    words = [(j + 1, [i + 1 for i in linked]) for pair in new for j, linked in needed_places(pair)]
+
+    def share(centre: Callable[[int], float], reach: int) -> float:
+        hits = [any(abs(i - centre(t)) <= reach for i in linked) for t, linked in words]
+        return 100 * sum(hits) / len(hits)
+
+    centres = {"step": lambda t: t, "scaled": lambda t: t / ratio, "rounded": lambda t: round(t / ratio)}
+    shares = {name: {str(n): share(centre, n) for n in SETTINGS["reaches"]} for name, centre in centres.items()}
+    return {"ratio": ratio} | shares
+
+
+SETTINGS = {"pairs": 1000, "trained_lengths": [3, 30], "lengths": [21, 30], "reaches": [1, 2, REACH]}
+PARTS = {"french": partial(inside, "english_french"), "japanese": partial(inside, "english_japanese")}
+RULES = [
+    Rule(
+        "the-ratio-helps-french-if-narrow",
+        "English to French, in a window of 2 words to each side, it holds a linked word for at least 5 more of 100.",
+        lambda m: m["french"]["scaled"]["2"] >= m["french"]["step"]["2"] + 5,
+    ),
+    Rule(
+        "whole-words-help-french-if-narrow",
+        "Added after the first run: with the centre rounded to a whole word it holds more there than around the step.",
+        lambda m: m["french"]["rounded"]["2"] > m["french"]["step"]["2"],
+    ),
+    Rule(
+        "a-wide-window-forgives",
+        f"In the window of this chapter, {REACH} words to each side, it gains less than 5 of 100 in French.",
+        lambda m: m["french"]["scaled"][str(REACH)] < m["french"]["step"][str(REACH)] + 5,
+    ),
+    Rule(
+        "no-ratio-mends-japanese",
+        f"English to Japanese, even with {REACH} words to each side, it misses more than a third of the words.",
+        lambda m: m["japanese"]["scaled"][str(REACH)] < 100 * 2 / 3,
+    ),
+]
+TOLERANCE = {"*": Tolerance()}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

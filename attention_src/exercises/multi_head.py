@@ -1,12 +1,16 @@
-"""Exercises of chapter 11: cutting vectors into heads, a mask for heads, and the order in which heads can go."""
+"""Exercises of chapter 11: cutting vectors into heads, a mask for heads, which heads can go first, equal heads."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.multi_head import FOUR, asked, mass, new_lists, right, sources_found, train_asker
+from attention_src.multi_head import Asker
 
 
 def split_heads(vectors: Tensor, heads: int) -> Tensor:
@@ -29,6 +33,60 @@ def prune_order(heads: int, score: Callable[[Sequence[int]], float]) -> list[int
         left = [head for head in range(heads) if head not in gone]
         gone.append(max(left, key=lambda head: score([*gone, head])))
     return gone
+
+
+class EqualHeads(Asker):
+    """As :class:`Asker`, but every head starts with the weights of the first."""
+
+    def __init__(self, *sizes: int):
+        super().__init__(*sizes)
+        look = self.look
+        for linear in (look.of_query, look.of_key, look.of_value):
+            for numbers in (linear.weight.data, linear.bias.data):
+                heads = numbers.unflatten(0, (look.heads, -1))  # a view
+                heads[1:] = heads[:1].clone()
+
+
+class EqualHeadsAndOut(EqualHeads):
+    """As :class:`EqualHeads`, and what heads add to the output starts equal too."""
+
+    def __init__(self, *sizes: int):
+        super().__init__(*sizes)
+        blocks = self.look.out.weight.data.unflatten(1, (self.look.heads, -1))
+        blocks[:, 1:] = blocks[:, :1].clone()
+
+
+def start_equal(run: Run, kind: type[Asker]) -> Measures:
+    """Train on four questions; give what is right, and how far the heads' weights are from those of the first."""
+    model = train_asker(kind, FOUR, SETTINGS["heads"], run.seed, run.progress)
+    test = new_lists(FOUR, run.seed)
+    found, weights = right(model, test).double(), asked(model, test)[1].detach()
+    apart = (weights - weights[:, :1])[:, 1:].abs().sum(dim=-1) / 2
+    return {
+        "all": float(found.prod(dim=1).mean()),
+        "answers": float(found.mean()),
+        "found": sources_found(mass(model, test)),
+        "apart": float(apart.mean()),
+    }
+
+
+SETTINGS = {"heads": 4}
+PARTS = {"heads": partial(start_equal, kind=EqualHeads), "heads_and_out": partial(start_equal, kind=EqualHeadsAndOut)}
+RULES = [
+    Rule(
+        "different-out-parts-them",
+        "With different blocks of the last matrix, equal heads part: all four answers are right in more than 95 % of "
+        "the lists.",
+        lambda m: m["heads"]["all"] > 0.95,
+    ),
+    Rule(
+        "equal-heads-stay-equal",
+        "With equal blocks too, less than 0.001 of a head's weight lies elsewhere than that of the first at the end, "
+        "and fewer than half of the answers are right.",
+        lambda m: m["heads_and_out"]["apart"] < 0.001 and m["heads_and_out"]["answers"] < 0.5,
+    ),
+]
+TOLERANCE = {"*.found": Tolerance(absolute=2), "*": Tolerance(absolute=0.25)}  # trained in float32
 
 
 def _has_the_shape(answer):

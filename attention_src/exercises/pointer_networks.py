@@ -1,12 +1,21 @@
 """Exercises of chapter 17: a distribution over free places, a mixture with copied words, and the hull itself."""
 
 from collections.abc import Sequence
+from statistics import mean
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.testing import assert_close
 
+from attention_src import pointer_networks
+from attention_src.data.hulls import Task
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import pointer_networks as chapter
+from attention_src.experiments.results import load
+from attention_src.training import Plan, fit
 
 
 def point(scores: Tensor, used: Tensor) -> Tensor:
@@ -41,6 +50,84 @@ def hull(points: Sequence[tuple[float, float]]) -> list[int]:
         if best is None or points[best] == points[start]:
             return corners
         corners.append(best)
+
+
+def from_left_to_right(task: Task) -> Task:
+    """Give the same points sorted from left to right, and the same corners by their new places."""
+    order = task.inputs[..., 0].argsort(dim=1)
+    inputs = task.inputs.gather(1, order[..., None].expand_as(task.inputs))
+    new_place = pad(1 + order.argsort(dim=1), (1, 0))  # the mark is 0 as before
+    return Task(inputs, new_place.gather(1, task.answer), task.mask)
+
+
+def sorted_points(run: Run) -> Measures:
+    """Train the pointer that reads in order on sorted points; give the share of right hulls by the number of points."""
+    model = chapter.new_pointer("hull", "in_order")
+
+    def batch_at(step: int) -> Task:
+        return from_left_to_right(chapter.batch_of("hull", run.seed, step))
+
+    plan = Plan(chapter.TRAINING["steps"], chapter.TRAINING["rate"])
+    fit(model, chapter.pointing_loss, batch_at, plan, report=run.progress)
+    measures: Measures = {"right": {}}
+    for size in chapter.TEST["lengths"]:
+        task = from_left_to_right(chapter.fresh_rows("hull", run.seed, size))
+        measures["right"][str(size)] = mean(chapter.right(chapter.answers(model, task.inputs), task))
+    return measures
+
+
+def nothing_used(given: Tensor, width: int) -> Tensor:
+    """Say of no place that it was used."""
+    return torch.zeros(*given.shape, width, dtype=torch.bool)
+
+
+def no_mask(run: Run) -> Measures:
+    """Train the pointer that looks around to sort, with no place hidden after its use.
+
+    Gives the shares of right answers and of those that name a place twice, and how many places an answer names.
+    """
+    model, measures = chapter.new_pointer("sort", "around"), {"right": {}, "twice": {}, "named": {}}
+    with patch.object(pointer_networks, "is_input", nothing_used):
+        chapter.train_pointer(model, "sort", run.seed, chapter.TRAINING["sorting_steps"], run.progress)
+        for size in chapter.TEST["lengths"]:
+            task = chapter.fresh_rows("sort", run.seed, size)
+            found = chapter.answers(model, task.inputs)
+            said = [one.tokens for one in found]
+            measures["right"][str(size)] = mean(chapter.right(found, task))
+            measures["twice"][str(size)] = mean(len(set(one)) < len(one) for one in said)
+            measures["named"][str(size)] = mean(map(len, said))
+    return measures
+
+
+SETTINGS = {name: chapter.SETTINGS[name] for name in ("network", "training", "test")}
+PARTS = {"sorted_points": sorted_points, "no_mask": no_mask}
+
+
+def theirs(path: str) -> float:
+    """The median over seeds of a number that the chapter measured."""
+    return load("pointer_networks").over_seeds(path).median
+
+
+RULES = [
+    Rule(
+        "sorting-helps-the-hull",
+        "With sorted points, the pointer that reads in order gets at least 10 points more hulls of 10 points right "
+        "than without, and more than the pointer that looks around.",
+        lambda m: m["sorted_points"]["right"]["10"] > max(theirs("in_order.right.10") + 0.1, theirs("around.right.10")),
+    ),
+    Rule(
+        "repeats-come-beyond-the-trained-lengths",
+        "Without the mask of used places, fewer than 5 % of the answers to 10 numbers name a place twice, and more "
+        "than 20 % of those to 20.",
+        lambda m: m["no_mask"]["twice"]["10"] < 0.05 and m["no_mask"]["twice"]["20"] > 0.2,
+    ),
+    Rule(
+        "the-mask-helps-beyond",
+        "Without it, fewer answers to 15 numbers are right than with it.",
+        lambda m: m["no_mask"]["right"]["15"] < theirs("sort_around.right.15"),
+    ),
+]
+TOLERANCE = {"*.named.*": Tolerance(absolute=4.0), "*": Tolerance(absolute=0.25)}
 
 
 def _is_a_softmax_when_nothing_is_used(answer):

@@ -1,10 +1,16 @@
-"""Exercises of chapter 08: the hard limit, writing by attention, leaving one out, distances without pairs."""
+"""Exercises of chapter 08: the hard limit, writing by attention, leaving one out, distances without pairs; a question
+with two answers."""
+
+from random import Random
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src.data.passages import KINDS, RELATIONS, Fact, Passage, passages
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.query_key_value import batch, load_reader, on_gold
 
 
 def hard_look_up(scores: Tensor, value: Tensor) -> Tensor:
@@ -41,6 +47,68 @@ def distance(query: Tensor, key: Tensor) -> Tensor:
     of_query = query.square().sum(dim=-1)[:, None]
     of_key = key.square().sum(dim=-1)[None]
     return 2 * query @ key.T - of_query - of_key
+
+
+def answered_twice(
+    one: Passage,
+    random: Random,
+) -> tuple[Passage, Passage]:
+    """Turn some other fact into a second answer to the question.
+
+    Gives the passage twice: first with the earlier of the two facts as
+    the one that answers, then with the later one.
+    """
+    fact = one.facts[one.gold]
+    kind = KINDS[RELATIONS[fact.relation].kinds[one.side]]
+    unused = [word for word in kind if word not in one.words]
+    words = [fact.first, fact.second]
+    words[one.side] = random.choice(unused)
+    others = [i for i in range(len(one.facts)) if i != one.gold]
+    place = random.choice(others)
+    facts = list(one.facts)
+    facts[place] = Fact(fact.relation, *words)
+    earlier, later = sorted((one.gold, place))
+    twice = one._replace(facts=tuple(facts))
+    return twice._replace(gold=earlier), twice._replace(gold=later)
+
+
+@torch.no_grad()
+def ask_twice(run: Run) -> Measures:
+    """Ask the kept reader questions that two facts answer."""
+    random = Random(run.seed)
+    drawn = passages(SETTINGS["passages"], f"twice {run.seed}")
+    both = [answered_twice(one, random) for one in drawn]
+    earlier, later = zip(*both, strict=True)
+    *texts, first = batch(earlier)
+    *_, second = batch(later)
+    logits, weights = load_reader()(*texts)
+    hits = torch.stack([first, second]) == logits.argmax(dim=1)
+    mass = torch.stack([on_gold(weights, side) for side in (earlier, later)])
+    in_heavier = hits.gather(0, mass.argmax(dim=0)[None])
+    return {
+        "earlier": float(hits[0].double().mean()),
+        "later": float(hits[1].double().mean()),
+        "heavier": float(in_heavier.double().mean()),
+        "larger": float(mass.amax(dim=0).mean()),
+        "together": float(mass.sum(dim=0).mean()),
+    }
+
+
+SETTINGS = {"passages": 100}
+PARTS = {"twice": ask_twice}
+RULES = [
+    Rule(
+        "one-of-the-two",
+        "The reader says one of the two answers in more than 90 % of the passages.",
+        lambda m: m["twice"]["earlier"] + m["twice"]["later"] > 0.9,
+    ),
+    Rule(
+        "one-takes-most",
+        "On average more than 0.75 of the weight lies on one of the two sentences.",
+        lambda m: m["twice"]["larger"] > 0.75,
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=0.02)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

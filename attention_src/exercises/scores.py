@@ -1,12 +1,17 @@
-"""Exercises of chapter 04: the scale, the side of the query, the place of the bend, pairs that need not be built."""
+"""Exercises of chapter 04: the scale, the side of the query, the place of the bend, pairs that need not be built;
+the rank that a rotation needs.
+"""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.scores import learned
 
 
 def scaled_dot(query: Tensor, key: Tensor) -> Tensor:
@@ -41,6 +46,32 @@ def concat(query: Tensor, key: Tensor, W: Tensor, v: Tensor) -> Tensor:
     """
     left, right = W[:, : query.shape[-1]], W[:, query.shape[-1] :]
     return additive(query, key, left, right, v)
+
+
+def ranks(run: Run) -> Measures:
+    """Train the low-rank score on *turned*: right keys by rank."""
+
+    def right(rank: int) -> float:
+        return learned("low_rank", "turned", run.seed, rank=rank)
+
+    return {"right": {str(rank): right(rank) for rank in SETTINGS["ranks"]}}
+
+
+SETTINGS = {"ranks": [1, 2, 4, 6, 8]}
+PARTS = {"ranks": ranks}
+RULES = [
+    Rule(
+        "every-rank-helps",
+        "Each rank gets more right than the one before.",
+        lambda m: all(less < more for less, more in pairwise(m["ranks"]["right"].values())),
+    ),
+    Rule(
+        "half-is-not-enough",
+        "Rank 4 of 8 gets less than three quarters of what rank 8 gets.",
+        lambda m: m["ranks"]["right"]["4"] < 0.75 * m["ranks"]["right"]["8"],
+    ),
+]
+TOLERANCE = {"*": Tolerance(absolute=0.05)}
 
 
 def _some(*shapes: tuple[int, ...]) -> list[Tensor]:

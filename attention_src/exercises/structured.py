@@ -1,12 +1,20 @@
 """Exercises of chapter 16: log Z in one pass, the best sequence, the probability of a pair, a chain of segments."""
 
 import itertools
+import random
+from itertools import compress, product
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
+from attention_src.data.segments import LENGTH, LONGEST, ON, SHORTEST, SYMBOLS, most_frequent, rows
 from attention_src.exercises import Checker
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments import structured as chapter
+from attention_src.structured import SegmentReader
+from attention_src.training import Plan, fit
 
 
 def log_partition(emissions: Tensor, transition: Tensor) -> Tensor:
@@ -52,6 +60,70 @@ def ordered_ties(allowed: list, tags: int, forbidden: float) -> Tensor:
     for before, after in allowed:
         ties[before, after] = 0.0
     return ties
+
+
+def two_segments(count: int, seed: str) -> tuple[Tensor, ...]:
+    """Draw rows with two segments that do not touch, and one answer.
+
+    Gives words, answers, and which places are inside.
+    """
+    chance, found = random.Random(f"two segments {seed}"), []
+    while len(found) < count:
+        sizes = [chance.randint(SHORTEST, LONGEST) for _ in range(2)]
+        first, second = (chance.randrange(LENGTH - size + 1) for size in sizes)
+        if second <= first + sizes[0]:
+            continue
+        inside = [False] * LENGTH
+        inside[first : first + sizes[0]] = [True] * sizes[0]
+        inside[second : second + sizes[1]] = [True] * sizes[1]
+        symbols = chance.choices(range(len(SYMBOLS)), k=LENGTH)
+        counted = "".join(SYMBOLS[symbol] for symbol in compress(symbols, inside))
+        if answer := most_frequent(counted):
+            lit = [chance.random() < ON[here] for here in inside]
+            found.append((symbols, lit, SYMBOLS.index(answer), inside))
+    symbols, lit, answers, inside = map(torch.tensor, zip(*found, strict=True))
+    return symbols + len(SYMBOLS) * lit, answers, inside
+
+
+def one_or_two(run: Run) -> Measures:
+    """Train tied gates and one segment, on rows with one segment and with two; test all four on rows with two."""
+
+    def loss(model: SegmentReader, given: tuple[Tensor, ...]) -> Tensor:
+        words, answers, inside = given
+        return cross_entropy(model(words, torch.ones_like(inside))[0], answers)
+
+    def one(step: int) -> tuple[Tensor, ...]:
+        return chapter.as_numbers(rows(SETTINGS["batch"], f"train {run.seed} {step}"))
+
+    def two(step: int) -> tuple[Tensor, ...]:
+        return two_segments(SETTINGS["batch"], f"train {run.seed} {step}")
+
+    words, answers, inside = two_segments(SETTINGS["test"], f"test {run.seed}")
+    measures: Measures = {}
+    for kind, batch_at in product(("tied", "one_segment"), (one, two)):
+        torch.manual_seed(run.seed)
+        model = chapter.new_reader(kind)
+        fit(model, loss, batch_at, Plan(SETTINGS["steps"], SETTINGS["rate"]), report=run.progress)
+        with torch.no_grad():
+            logits, weights = model(words, torch.ones_like(inside))
+        measures[f"{kind}_{batch_at.__name__}"] = {
+            "right": float((logits.argmax(dim=1) == answers).double().mean()),
+            "inside": float(((weights * inside).sum(dim=1) / weights.sum(dim=1)).mean()),
+        }
+    return measures
+
+
+SETTINGS = {name: chapter.SETTINGS["segments"][name] for name in ("test", "batch", "steps", "rate")}
+PARTS = {"one_or_two": one_or_two}
+RULES = [
+    Rule(
+        f"one-segment-suffers-more-{name}",
+        f"Trained with {name} and tested with two, tied gates answer more than one segment.",
+        lambda m, name=name: m["one_or_two"][f"tied_{name}"]["right"] > m["one_or_two"][f"one_segment_{name}"]["right"],
+    )
+    for name in ("one", "two")
+]
+TOLERANCE = {"*": Tolerance(absolute=0.1)}
 
 
 def _some(length: int = 4, tags: int = 3, scale: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,23 @@
 """Exercises of chapter 13: two orders of a norm, a step with a cache, a loss that is less sure, a learning rate."""
 
 import math
+from statistics import mean
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from attention_src import transformer
+from attention_src.attention import causal_mask
+from attention_src.data.batches import Bitext
+from attention_src.data.translation import Pair
 from attention_src.exercises import Checker, LargestTensor
+from attention_src.experiments import Measures, Rule, Run, Tolerance
+from attention_src.experiments.protocol import BATCH, languages, splits, translate, translation_loss
+from attention_src.experiments.transformer import FRENCH, WARM_UP, WarmUp, build
+from attention_src.training import fit
+from attention_src.transformer import Transformer
 
 
 def add_and_norm(x: Tensor, part, norm, first: bool) -> Tensor:
@@ -35,6 +46,54 @@ def smooth_loss(logits: Tensor, wanted: Tensor, smoothing: float) -> Tensor:
 def rate(step: int, width: int, warm_up: int) -> float:
     """The paper's learning rate of a step, counted from 1."""
     return width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
+
+
+def look_ahead(run: Run) -> Measures:
+    """Train with the mask of the look back, and without it."""
+    some = splits(FRENCH, run.seed, SETTINGS["longest"])
+    batches = Bitext(some.train, *languages(FRENCH), BATCH, run.seed)
+    plan = WarmUp(SETTINGS["steps"], SETTINGS["rate"], warm_up=WARM_UP)
+    measures: Measures = {}
+    for name, mask in {"masked": causal_mask, "open": everywhere}.items():
+        torch.manual_seed(run.seed)
+        model = build(FRENCH)
+        with patch.object(transformer, "causal_mask", mask):
+            losses = fit(model, translation_loss, batches.batch_at, plan, report=run.progress)
+        loss = mean(losses[-SETTINGS["last"] :])
+        measures[name] = {"loss": loss} | said_well(model, some.bands[3, 10])
+    return measures
+
+
+def said_well(model: Transformer, test: list[Pair]) -> Measures:
+    """Give how many translations are right, and how many are empty, in percent."""
+    said = translate(model, [pair.source for pair in test], FRENCH)
+    words = [languages(FRENCH).target.decode(one.tokens) for one in said]
+    return {
+        "exact": 100 * mean(tuple(one) == pair.target for one, pair in zip(words, test, strict=True)),
+        "empty": 100 * mean(not one for one in words),
+    }
+
+
+def everywhere(length: int) -> Tensor:
+    """Give a mask that hides nothing."""
+    return torch.ones(length, length, dtype=torch.bool)
+
+
+SETTINGS = {"longest": 10, "steps": 300, "rate": 8e-3, "last": 50}
+PARTS = {"look_ahead": look_ahead}
+RULES = [
+    Rule(
+        "the-loss-falls-further",
+        "Without the mask, training ends with less than half of the loss.",
+        lambda m: m["look_ahead"]["open"]["loss"] < m["look_ahead"]["masked"]["loss"] / 2,
+    ),
+    Rule(
+        "nothing-is-translated",
+        "Without the mask, fewer than 5 % of the translations are right, and most are empty.",
+        lambda m: m["look_ahead"]["open"]["exact"] < 5 and m["look_ahead"]["open"]["empty"] > 50,
+    ),
+]
+TOLERANCE = {"*.loss": Tolerance(relative=0.5), "*": Tolerance(absolute=40.0)}
 
 
 def _some(*shape: int, seed: int = 0) -> Tensor:

@@ -29,7 +29,8 @@
     PARTS = {"attention": attention, **{f"fixed-{size}": partial(fixed, size=size) for size in SETTINGS["sizes"]}}
 
 ``python -m attention_src.experiments`` runs them (see ``__main__``); ``attention_src.experiments.results`` reads what
-they wrote.
+they wrote. An exercise that asks for a measurement has its solution in ``attention_src/exercises/<stem>.py``, under the
+same names; ``python -m attention_src.exercises`` runs it.
 """
 
 import importlib
@@ -63,6 +64,9 @@ class Places:
     results: Path = ROOT / "book" / "results"
     models: Path = ROOT / "book" / "models"
     kept: Path = ROOT / ".cache" / "experiments"  # finished parts of an unfinished run
+
+
+EXERCISES = Places("attention_src.exercises", Places.results / "exercises", kept=ROOT / ".cache" / "exercises")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None, places: Places | None = None) -> in
 
 
 def _options(arguments, places):
-    parser = argparse.ArgumentParser("python -m attention_src.experiments", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(f"python -m {places.package}", description=__doc__.split("\n")[0])
     parser.add_argument("stems", nargs="*", metavar="stem", help="which experiments; without one, all")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 on (5)")
     parser.add_argument("--jobs", type=int, default=1, help="how many seeds at once, each on one thread (1)")
@@ -228,7 +228,7 @@ def _joined(experiment, records):
 def _write_results(experiment, found, places):
     content = {
         "stem": experiment.stem,
-        "command": f"python -m attention_src.experiments {experiment.stem} --seeds {len(found['seeds'])}",
+        "command": f"python -m {places.package} {experiment.stem} --seeds {len(found['seeds'])}",
         "versions": versions(),
         "settings": experiment.settings,
         "tolerance": tolerance_as_data(experiment.tolerance),

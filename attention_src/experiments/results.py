@@ -1,4 +1,7 @@
-"""Reading what the experiments wrote: ``load("bottleneck").over_seeds("attention.exact.21-30")``."""
+"""Reading what the experiments wrote: ``load("bottleneck").over_seeds("attention.exact.21-30")``.
+
+``load("exercises/bottleneck")`` reads what the solutions of that chapter's exercises measured.
+"""
 
 import difflib
 import json
@@ -7,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from attention_src.experiments import Places, flatten
+from attention_src.experiments import EXERCISES, Places, flatten
 
 KEYS = {"stem", "command", "versions", "settings", "tolerance", "rules", "models", "seconds", "seeds"}
 
@@ -105,9 +108,10 @@ class Results:
 def read(stem: str, folder: Path = Places.results) -> dict:
     """The results file of a chapter as plain data."""
     path = folder / f"{stem}.json"
-    again = f"to get it: python -m attention_src.experiments {stem} --seeds 5"
+    package = EXERCISES.package if path.parent.name == EXERCISES.results.name else Places.package
+    again = f"to get it: python -m {package} {path.stem} --seeds 5"
     if not path.is_file():
-        there = sorted(file.stem for file in folder.glob("*.json"))
+        there = sorted(file.stem for file in path.parent.glob("*.json"))
         raise MissingResults(f"there is no results file {path}; there are: {', '.join(there) or 'none'}; {again}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -116,13 +120,13 @@ def read(stem: str, folder: Path = Places.results) -> dict:
     if not isinstance(content, dict) or (absent := sorted(KEYS - content.keys())):
         absent = absent if isinstance(content, dict) else sorted(KEYS)
         raise ResultsError(f"{path} is damaged (it lacks {', '.join(absent)}); remove it, then {again}")
-    if not content["seeds"] or content["stem"] != stem:
+    if not content["seeds"] or content["stem"] != path.stem:
         raise ResultsError(f"{path} is damaged (no seeds, or of another stem); remove it, then {again}")
     return content
 
 
 def load(stem: str, folder: Path = Places.results) -> Results:
-    """The results of a chapter, by its stem."""
+    """The results of a chapter, by its stem, or of its exercises, by ``exercises/<stem>``."""
     content = read(stem, folder)
     return Results(
         path=folder / f"{stem}.json",

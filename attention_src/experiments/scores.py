@@ -276,9 +276,9 @@ def tasks(run: Run) -> Measures:
     return measures
 
 
-def learned(name: str, task: str, seed: int) -> float:
-    """Train one score on one task and test it on new examples. A tie is no right answer."""
-    few = SETTINGS["tasks"]
+def learned(name: str, task: str, seed: int, **sizes: int) -> float:
+    """Train one score on one task and test it on new examples. A tie is no right answer; ``sizes`` may be others."""
+    few = SETTINGS["tasks"] | sizes
     draw = getattr(Tasks(seed), task)
     torch.manual_seed(seed)
     score = build(name, few["width"], few["hidden"], few["rank"], few["keys"])

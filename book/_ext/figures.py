@@ -78,6 +78,13 @@ def themed(value: str) -> str:
     return THEMED[value]
 
 
+def _themed_or_foreign(value):
+    try:
+        return themed(value)
+    except FigureError:
+        return value
+
+
 def _distance(one, other):
     return max(abs(a - b) for a, b in zip(bytes.fromhex(one[1:]), bytes.fromhex(other[1:]), strict=True))
 
@@ -85,8 +92,11 @@ def _distance(one, other):
 # --- from an SVG file to SVG in the page -----------------------------------------------------------------------------
 
 
-def inline_svg(text: str, prefix: str, alt: str, width: str = "") -> str:
-    """``text`` as an element for a page: one image with the name ``alt``, its ids begun with ``prefix``."""
+def inline_svg(text: str, prefix: str, alt: str, width: str = "", foreign: bool = False) -> str:
+    """``text`` as an element for a page: one image with the name ``alt``, its ids begun with ``prefix``.
+
+    ``foreign`` lets colours that are none of the palette's stay as they are; else they are an error.
+    """
     root = _safe_root(text)
     box = root.get("viewBox") or f"0 0 {_pixels(root.get('width'))} {_pixels(root.get('height'))}"
     width = width or f"{_pixels(root.get('width')) or float(box.split()[2]):g}px"
@@ -96,7 +106,7 @@ def inline_svg(text: str, prefix: str, alt: str, width: str = "") -> str:
         root.remove(child)  # the alt text says it
     ids = {element.get("id"): f"{prefix}-{element.get('id')}" for element in root.iter() if element.get("id")}
     for element in root.iter():
-        _prepare(element, ids, prefix)
+        _prepare(element, ids, prefix, foreign)
     style = f"width: {width}; max-width: 100%; height: auto; {root.get('style', '')}".strip()
     root.attrib.update({"viewBox": box, "style": style, "id": prefix})
     root.attrib.update({"role": "img", "aria-label": alt, "class": "wa-figure"})
@@ -128,7 +138,7 @@ def _safe_root(text):
     return root
 
 
-def _prepare(element, ids, prefix):
+def _prepare(element, ids, prefix, foreign):
     """Give one element its new ids and colours, and drop blanks that are not shown."""
     if not element.tag.endswith(("}text", "}tspan")):
         for child in element:
@@ -137,7 +147,7 @@ def _prepare(element, ids, prefix):
             element.text = None
     if element.tag.endswith("}style"):
         rules = re.sub(r"#([\w-]+)(?=[^{}]*\{)", lambda match: f"#{ids.get(match[1], match[1])}", element.text or "")
-        rules = re.sub(r"\{([^{}]*)\}", lambda match: f"{{{_style(match[1], ids)}}}", rules)
+        rules = re.sub(r"\{([^{}]*)\}", lambda match: f"{{{_style(match[1], ids, foreign)}}}", rules)
         element.text = f"#{prefix} {{ {rules} }}"  # nested, so that the rules reach no other part of the page
     for name in list(element.attrib):
         value = element.attrib.pop(name)
@@ -152,16 +162,16 @@ def _prepare(element, ids, prefix):
         elif "}" not in name:
             element.set(name, _links(value, ids))
     if "style" in element.attrib:
-        element.set("style", _style(element.get("style"), ids))
+        element.set("style", _style(element.get("style"), ids, foreign))
 
 
-def _style(text, ids):
+def _style(text, ids, foreign):
     """Declarations with colours and the label font as variables. A mix of colours comes after its light colour."""
     done = []
     for declaration in filter(None, (part.strip() for part in text.split(";"))):
         name, _, value = (part.strip() for part in declaration.partition(":"))
         if name in COLOURED and not NO_COLOUR.fullmatch(value):
-            colour = themed(value)
+            colour = _themed_or_foreign(value) if foreign else themed(value)
             done += [f"{name}: {value}"] if colour.startswith("color-mix") else []
             value = colour
         if unknown := set(re.findall(r"var\((--[\w-]+)", value)) - VARIABLES:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,8 +61,10 @@ class ChapterRole(SphinxRole):
         page = page_of(chapter["stem"])
         if page not in self.env.found_docs:
             return [nodes.emphasis(text=title), nodes.Text(" (planned)")], []
-        uri = self.env.app.builder.get_relative_uri(self.env.docname, page)
-        return [nodes.reference("", title, internal=True, refuri=uri)], []
+        link = addnodes.pending_xref("", refdomain="std", reftype="doc", refdoc=self.env.docname, reftarget=f"/{page}")
+        link["refexplicit"] = True
+        link += nodes.inline("", title)
+        return [link], []
 
 
 def written(env) -> str:
@@ -157,7 +160,7 @@ def svg(kind: str, width: float, height: float, label: str, parts: list[str], li
     return (
         f'<svg class="{kind}" role="img" aria-label="{label}" viewBox="0 0 {width:.0f} {height:.0f}"><defs>'
         f'<linearGradient id="thread-{kind}" gradientUnits="userSpaceOnUse" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}">'
-        '<stop style="stop-color: var(--wa-source)"/><stop offset="1" style="stop-color: var(--wa-target)"/>'
+        '<stop offset="0" style="stop-color: var(--wa-source)"/><stop offset="1" style="stop-color: var(--wa-target)"/>'
         f"</linearGradient></defs>{''.join(parts)}</svg>"
     )
 

@@ -24,6 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "attention_src" / "palette.json"
 PACKAGE = ROOT / "attention_src"
 LOGGER = logging.getLogger(__name__)
+# The extensions beside this one.
+PARTS = (
+    *("frontpage", "results", "figures", "widgets", "claims", "papers"),
+    *("questions", "interviews", "glossary", "sharing", "museum"),
+)
 
 MATHJAX_FILES = ("tex-chtml.js", "input/tex/extensions/html.js", "input/tex/extensions/boldsymbol.js")
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
@@ -33,7 +38,6 @@ BOXES = {
     "by-hand": "By hand",
     "measured": "What we measured",
     "paper": "Paper and our code",
-    "interview": "In an interview",
     "remember": "To remember",
 }
 
@@ -382,7 +386,7 @@ def setup(app):
     app.add_css_file("tokens.css", priority=300)
     app.add_css_file("house.css", priority=310)
     app.add_js_file("house.js", loading_method="defer")
-    for name in ("frontpage", "results", "figures", "widgets", "claims"):
+    for name in PARTS:
         if (Path(__file__).parent / f"{name}.py").exists():
             app.setup_extension(name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,8 @@ Roles, by the example of the stem ``bottleneck``::
     {rule}`bottleneck:attention-wins-long`            5 of 5 seeds       in how many seeds a rule held
     {setting}`bottleneck:steps`                       1,400              a number of SETTINGS
 
+The stem ``exercises/bottleneck`` leads to what the solutions of that chapter's exercises measured.
+
 The last part is a format: ``.2f`` for digits after the point, ``.0f%`` for a number that is percent, ``%`` or ``.1%``
 for a share that is to become percent, ``,`` for thousands, ``e`` for a power of ten; without it, three digits that
 count.

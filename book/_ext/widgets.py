@@ -19,11 +19,12 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
-from attention_src.widgets import parts  # noqa: E402 (found through the line above)
+from figures import inline_svg  # noqa: E402 (found through the line above)
+
+from attention_src.widgets import parts  # noqa: E402
 
 SCRIPTS = ROOT / "attention_src" / "widgets"
 HOST = Path(__file__).with_name("widget-host.js")
-PALETTE = ROOT / "attention_src" / "palette.json"
 PACKAGE = "attention_src.widgets."
 VIEW = "application/vnd.jupyter.widget-view+json"
 NOTE = "This is a still picture. The live figure needs JavaScript."
@@ -65,16 +66,6 @@ def figure(env, docname: str, name: str, state: dict, still: list[nodes.Node], m
 def raw(text: str) -> nodes.raw:
     """Return HTML that goes to the page as it is."""
     return nodes.raw("", text, format="html")
-
-
-def svg(text: str, alt: str) -> str:
-    """An SVG picture as part of the page, named for screen readers, in colours that follow the theme."""
-    palette = json.loads(PALETTE.read_text("utf-8"))
-    colours = {colour: f"var(--wa-weight-{i})" for i, colour in enumerate(palette["weights"]["light"])}
-    colours |= {colour: f"var(--wa-{name})" for name, colour in palette["light"].items()}
-    text = text[text.index("<svg") :]
-    text = re.sub(r"#[0-9a-fA-F]{6}\b", lambda found: colours.get(found[0].lower(), found[0]), text)
-    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
 # --- prose pages -----------------------------------------------------------------------------------------------------
@@ -135,12 +126,17 @@ class WidgetDirective(SphinxDirective):
         if "fallback" not in self.options:
             from attention_src import plots
 
-            return [raw(svg(plots.to_svg(widget.still()), alt))]
+            return [self.drawn(plots.to_svg(widget.still()), alt)]
         relative, path = self.env.relfn2path(self.options["fallback"])
         if path.endswith(".svg"):
             self.note(path)
-            return [raw(svg(Path(path).read_text("utf-8"), alt))]
+            return [self.drawn(Path(path).read_text("utf-8"), alt)]
         return [nodes.image(uri="/" + relative, alt=alt)]
+
+    def drawn(self, svg: str, alt: str) -> nodes.raw:
+        """An SVG picture as part of the page, named for screen readers, in colours that follow the theme."""
+        count = self.env.new_serialno("still")
+        return raw(inline_svg(svg, nodes.make_id(f"still {self.env.docname} {count}"), alt, foreign=True))
 
 
 # --- notebooks -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// What every page of the book needs: the colour mode, boxes that scroll, the current section, answers opened by a link.
+// What every page of the book needs: the colour mode, boxes that scroll, the current section, answers opened by a link, guesses.
 (() => {
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -106,7 +106,41 @@
     if (closed) { closed.open = true; target.scrollIntoView(); }
   }
 
+  // A guess before the measurement: it can be moved until the reader asks for the number.
+  function guesses() {
+    for (const box of document.querySelectorAll(".prediction")) {
+      const find = (part) => box.querySelector(part);
+      const slider = find("input"), answer = find("details"), scale = find(".spread"), mine = find(".mine");
+      const label = scale.getAttribute("aria-label");
+      const { min, max, step, dataset } = slider;
+      const digits = step.split(".")[1]?.length ?? 0;
+      const say = () => {
+        const number = Number(slider.value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+        const words = dataset.unit ? `${number}\u00a0${dataset.unit}` : number;
+        find("output").value = find(".said b").textContent = words;
+        slider.setAttribute("aria-valuetext", words);
+        scale.setAttribute("aria-label", `${label}, you said ${words}`);
+        mine.style.setProperty("--at", `${100 * (slider.value - min) / (max - min)}%`);
+      };
+      slider.addEventListener("input", say);
+      answer.addEventListener("toggle", () => { slider.disabled = answer.open; });
+      for (const part of [find(".guess"), find(".said"), mine]) part.hidden = false;
+      say();
+    }
+  }
+
+  // The address of a chapter with ?slides shows it as slides.
+  function slides() {
+    if (!new URLSearchParams(location.search).has("slides") || !document.body.matches(".chapter")) return;
+    const folder = `${root.dataset.content_root}_static/`;
+    const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${folder}slides.css` });
+    style.onload = () => document.head.append(Object.assign(document.createElement("script"), { src: `${folder}slides.js` }));
+    document.head.append(style);
+  }
+
   modes();
+  guesses();
+  slides();
   watchScrollers();
   currentSection();
   openTarget();

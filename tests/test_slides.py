@@ -1,0 +1,85 @@
+"""A chapter as slides: what is shown is there, nothing is cut off, keys turn the sheets."""
+
+import pytest
+
+from tests.browser import SITE, chromium, serve, settle, watch
+from tests.chapters import ROOT
+
+WALL = {"width": 1280, "height": 720}
+CHAPTER = "05_bahdanau"
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The address of the book and a browser."""
+    with serve(SITE) as url, chromium() as browser:
+        yield url, browser
+
+
+def slides(site, address: str):
+    """Open an address of the book on a wall, and wait until all is set."""
+    url, browser = site
+    page = browser.new_page(viewport=WALL)
+    record = watch(page)
+    page.goto(f"{url}book/{address}")
+    settle(page)
+    page.wait_for_selector(".slide")
+    assert record.problems(url) == []
+    return page
+
+
+@pytest.fixture(scope="module")
+def deck(site):
+    """The slides of one chapter."""
+    return slides(site, f"{CHAPTER}.html?slides")
+
+
+def test_every_picture_and_moving_figure_of_the_chapter_is_shown_once(deck):
+    text = (ROOT / "book" / f"{CHAPTER}.md").read_text(encoding="utf-8")
+    pictures = text.count("```{chart}") + text.count("```{diagram}")
+    assert deck.locator(".slide figure:not(.wa-live)").count() == pictures
+    assert deck.locator(".slide .wa-live").count() == text.count("```{widget}")
+    assert deck.locator(".slide .by-hand").count() == text.count("```{by-hand}")
+    assert deck.locator(".slide .exercise, .slide .claim, .slide details").count() == 0
+
+
+def test_it_begins_with_the_question_and_ends_with_those_of_an_interview(deck):
+    text = (ROOT / "book" / f"{CHAPTER}.md").read_text(encoding="utf-8")
+    assert deck.locator(".slide >> nth=0").locator(".question").count() == 1
+    assert deck.locator(".slide >> nth=-1").locator("li").count() == text.count("```{interview}")
+
+
+@pytest.mark.parametrize("address", [f"{CHAPTER}.html?slides", "11_multi_head.html?slides"])
+def test_nothing_is_cut_off(site, address):
+    page = slides(site, address)
+    page.wait_for_timeout(300)  # the last letters and equations may still change a height
+    cut = "sheets => sheets.map(sheet => sheet.scrollHeight - sheet.clientHeight)"
+    assert max(page.locator(".slide").evaluate_all(cut)) <= 2
+    wide = "sheets => sheets.map(sheet => sheet.scrollWidth - sheet.clientWidth)"
+    assert max(page.locator(".slide").evaluate_all(wide)) <= 0
+    page.close()
+
+
+def test_keys_turn_the_sheets_but_not_while_a_figure_has_them(deck):
+    tops = "sheets => sheets.findIndex(sheet => Math.abs(sheet.getBoundingClientRect().top) < 2)"
+    seen = []
+    for key in ("Home", "ArrowRight", "PageDown", "ArrowLeft", "End"):
+        deck.keyboard.press(key)
+        seen.append(deck.locator(".slide").evaluate_all(tops))
+    assert seen == [0, 1, 2, 1, deck.locator(".slide").count() - 1]
+    deck.locator(".wa-live").scroll_into_view_if_needed()
+    deck.locator(".wa-live[data-live] input").first.focus()
+    before = deck.evaluate("scrollY")
+    deck.keyboard.press("ArrowRight")
+    assert deck.evaluate("scrollY") == before
+
+
+def test_a_page_that_does_not_ask_for_slides_has_none(site):
+    url, browser = site
+    page = browser.new_page(viewport=WALL)
+    for address in (f"{CHAPTER}.html", "notation.html?slides"):
+        page.goto(f"{url}book/{address}")
+        settle(page)
+        assert page.locator(".slide").count() == 0
+        assert page.locator("article h2").count() > 2
+    page.close()
