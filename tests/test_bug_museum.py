@@ -322,7 +322,7 @@ def ends():
         {**plant._asdict(), "test": f"tests/test_{plant.test.replace('::', '.py::')}"} for plant in PLANTED.values()
     ]
     command = [sys.executable, "tests/planting.py"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT, timeout=300)
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT, timeout=1800)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
