@@ -198,3 +198,9 @@ def test_wrong_questions_fail_the_build_with_page_and_line(results):
         found = [line for line in warnings if f"02_bottleneck.md:{lines[wrong]}:" in line and words in line]
         assert len(found) == 1, f"{wrong} at {lines[wrong]}: {warnings}"
     assert len(warnings) == len(WRONG)
+
+
+def test_a_backquote_in_a_title_fails_the_build(results):
+    text = "\nA `code` is no title.\n\n```{choose} What does `f` give?\n- [x] a\n\n  So.\n- [ ] b\n\n  No.\n```\n"
+    first = build_page(results, text).warnings[0]
+    assert "02_bottleneck.md:4: WARNING: a backquote in this title ends the box" in first

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from house import Box, chapter_number
+from house import LOGGER, Box, chapter_number
 from results import FOLDER, SPACE, measured_node, show, show_interval
 
 from attention_src.experiments.results import Interval, ResultsError, load
@@ -284,6 +284,21 @@ def depart_prediction(translator, node):
     translator.body.append("</div></details></div>\n" if opens(translator.builder) else "</div>\n")
 
 
+# --- titles ----------------------------------------------------------------------------------------------------------
+
+
+ENDED_FENCE = re.compile(r"^[ \t]*`{3,}\{[\w:-]+\}.*`", re.MULTILINE)
+
+
+def check_fences(app, docname, content):
+    """Warn of a backquote in the title of a directive: Markdown then takes the whole box for running text."""
+    for found in ENDED_FENCE.finditer(content[0]):
+        line = content[0].count("\n", 0, found.start()) + 1
+        LOGGER.warning(
+            "a backquote in this title ends the box before it begins; leave it out", location=(docname, line)
+        )
+
+
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
 
@@ -294,4 +309,5 @@ def setup(app):
     app.add_node(choice, html=(visit_choice, depart_choice))
     app.add_node(choice_text, html=(visit_choice_text, depart_choice_text))
     app.add_node(prediction, html=(visit_prediction, depart_prediction))
+    app.connect("source-read", check_fences)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
