@@ -23,7 +23,9 @@ FIRST = (
     '<p>It is <span class="math notranslate">\\(\\query{q} &lt; 2\\)</span>.<br>See <a href="two.html#there">two</a>, '
     '<a href="../_modules/x.html">source</a>, <a href="#top">top</a> and <a href="https://example.org/">there</a>.</p>'
     '<div class="math" id="eq-one"><span class="eqno">(1)<a class="headerlink" href="#eq-one">#</a></span>\\[a = b\\]'
-    "</div><details class='answer'><summary>Answer</summary><p>Yes.</p></details><script>alert(1)</script>"
+    "</div><details class='choice' name='one'><summary>A</summary></details><p class='guess'><input type='range'></p>"
+    "<details class='choice' name='one'><summary>B</summary></details>"
+    "<details class='answer'><summary>Answer</summary><p>Yes.</p></details><script>alert(1)</script>"
     f"<figure class='wa-live' id='widget-x' data-widget='x'><div class='wa-still'>{PICTURE}"
     "<p class='wa-note'>This is a still picture.</p></div></figure><button>Copy</button>"
     '<img src="../_images/dot.png" alt="A dot" loading="lazy">'
@@ -122,8 +124,9 @@ def test_without_a_web_edition_such_links_are_words(folder):
 def test_what_is_folded_is_open_and_what_needs_a_browser_is_gone(files):
     page = files["EPUB/book/one.xhtml"]
     assert '<details class="answer" open="open">' in page
+    assert page.count('<details class="choice" open="open">') == 2
     assert 'web edition: <a href="https://ann.github.io/book/book/one.html#widget-x">' in page
-    assert not re.search(r"<script|<button|headerlink|data-widget|frame|loading", page)
+    assert not re.search(r"<script|<button|<input|headerlink|data-widget|frame|loading", page)
 
 
 def test_pictures_keep_their_names_and_have_fixed_colours(files):

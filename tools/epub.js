@@ -13,7 +13,11 @@ async ({ base, name, pages, site }) => {
   // What only a browser can do.
   all("script, style:not(svg style), link, button, .headerlink, .ways, .viewcode-link, .threads .down").forEach(node =>
     (node.matches(".viewcode-link") ? node.closest("a") ?? node : node).remove());
-  all("details").forEach(node => node.setAttribute("open", "open"));
+  all(".guess, .said, .spread, .levels").forEach(node => node.remove()); // what is moved by a reader
+  all("details").forEach(node => {
+    node.removeAttribute("name"); // of those with one name only one can be open
+    node.setAttribute("open", "open");
+  });
   all("figure.wa-live").forEach(figure => {
     const note = figure.querySelector(".wa-note");
     note.textContent = "This figure moves in the book’s web edition" + (site ? ": " : ".");
