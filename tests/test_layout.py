@@ -20,7 +20,7 @@ MUSEUM = "bug_museum"
 TOP = {
     *("book", "notebooks", "attention_src", "tests", "tools", "_config.yml", "_toc.yml", "requirements.txt"),
     *("README.md", "pyproject.toml", "Makefile", "LICENSE", "LICENSE-prose", "CITATION.cff", "CONTRIBUTING.md"),
-    *("CHANGELOG.md", "constraints.txt", ".ci", ".github", ".gitignore", ".git", ".gitattributes", "shared"),
+    *("CHANGELOG.md", "constraints.txt", ".binder", ".ci", ".github", ".gitignore", ".git", ".gitattributes", "shared"),
 }
 
 

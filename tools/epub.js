@@ -11,13 +11,9 @@ async ({ base, name, pages, site }) => {
   const parsed = text => page.importNode(new DOMParser().parseFromString(text, "application/xml").documentElement, true);
 
   // What only a browser can do.
-  all("script, style:not(svg style), link, button, .headerlink, .ways, .viewcode-link, .threads .down").forEach(node =>
-    (node.matches(".viewcode-link") ? node.closest("a") ?? node : node).remove());
-  all(".guess, .said, .spread, .levels").forEach(node => node.remove()); // what is moved by a reader
-  all("details").forEach(node => {
-    node.removeAttribute("name"); // of those with one name only one can be open
-    node.setAttribute("open", "open");
-  });
+  const live = "script, style:not(svg style), link, button, [hidden], .spread, .levels, .headerlink, .ways, .threads .down";
+  all(`${live}, a:has(.viewcode-link)`).forEach(node => node.remove());
+  all("details").forEach(node => { node.setAttribute("open", "open"); node.removeAttribute("name"); });
   all("figure.wa-live").forEach(figure => {
     const note = figure.querySelector(".wa-note");
     note.textContent = "This figure moves in the book’s web edition" + (site ? ": " : ".");

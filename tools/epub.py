@@ -105,18 +105,20 @@ def relative(target: str, page: str) -> str:
 
 
 def navigation(chapters: list[Chapter]) -> str:
-    """Return the table of contents: parts, chapters, and under each its notebook or its sections."""
-    lines, level = ["<h1>Contents</h1><ol>"], 0
+    """Return the table of contents: parts, the chapters in them, and under each its notebook or its sections."""
+    lines = []
+    level = part = 0  # how many lists are open below the first one, and whether one of them is a part's
     for place, chapter in enumerate(chapters):
-        if place and chapter.level > level:
-            lines.append("<ol>")
-        elif place:
-            lines.append("</li>" + "</ol></li>" * (level - chapter.level))
-        part = f"{chapter.part}: " if chapter.part else ""
-        lines.append(f'<li><a href="{chapter.name}.xhtml">{html.escape(part + chapter.title)}</a>')
-        level = chapter.level
-    lines.append("</li>" + "</ol></li>" * level + "</ol>")
-    body = f'<nav epub:type="toc" id="toc">{"".join(lines)}</nav>'
+        wanted = 0 if chapter.part else part + chapter.level
+        if place:
+            lines.append("<ol>" * (wanted - level) or "</li>" + "</ol></li>" * (level - wanted))
+        level = wanted
+        if chapter.part:
+            lines.append(f"<li><span>{html.escape(chapter.part)}</span><ol>")
+            level = part = 1
+        lines.append(f'<li><a href="{chapter.name}.xhtml">{html.escape(chapter.title)}</a>')
+    tree = f"<ol>{''.join(lines)}</li>{'</ol></li>' * level}</ol>"
+    body = f'<nav epub:type="toc" id="toc"><h1>Contents</h1>{tree}</nav>'
     return FRAME.format(title="Contents", style="style.css", body=body)
 
 
@@ -177,7 +179,7 @@ def files_of(chapters: list[Chapter], folder: Path, about: dict[str, str], cover
     files: dict[str, bytes | str] = {"META-INF/container.xml": CONTAINER}
     files[f"{FOLDER}/book.opf"] = package(chapters, images, cover, about)
     files[f"{FOLDER}/nav.xhtml"] = navigation(chapters)
-    files[f"{FOLDER}/style.css"] = STYLE.read_text("utf-8")
+    files[f"{FOLDER}/style.css"] = plain(STYLE.read_text("utf-8"))
     for chapter in chapters:
         style = relative("style.css", chapter.name)
         page = FRAME.format(title=html.escape(chapter.title), style=style, body=chapter.body)

@@ -51,7 +51,10 @@ def digest(name: str) -> str:
 
 def stale() -> list[str]:
     """Return the previews that are missing, of another page than they were, or too many."""
-    there = {path.stem: Image.open(path).text.get(MADE_FROM) for path in PREVIEWS.glob("*.png")}
+    there = {}
+    for path in PREVIEWS.glob("*.png"):
+        with Image.open(path) as picture:
+            there[path.stem] = picture.text.get(MADE_FROM)
     return sorted({name for name in sources() if there.get(name) != digest(name)} | (there.keys() - sources().keys()))
 
 
@@ -63,18 +66,9 @@ def drawing(picture: str) -> str:
 
         front = extension("frontpage")
         return f'<figure class="threads">{front.across(ENGLISH_FRENCH.translate(name), "")}</figure>'
-    if kind == "diagram":
-        text = (BOOK / name).read_text("utf-8")
-    else:
-        from attention_src import experiments, plots
-        from attention_src.experiments import Places, results
-
-        stem, chart = name.split(".")
-        plots.house_style()
-        text = plots.to_svg(
-            experiments.load(stem, Places().package).charts[chart](results.load(stem, Places().results))
-        )
-    return f"<figure>{extension('figures').inline_svg(text, 'picture', '')}</figure>"
+    figures = extension("figures")
+    text = (BOOK / name).read_text("utf-8") if kind == "diagram" else figures.chart_svg(*name.split("."))
+    return f"<figure>{figures.inline_svg(text, 'picture', '')}</figure>"
 
 
 def page(name: str) -> str:

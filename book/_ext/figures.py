@@ -268,18 +268,22 @@ class Chart(Diagram):
 
     def draw(self, stem, name):
         """Return the chart as SVG text."""
-        from attention_src import experiments, plots
-        from attention_src.experiments import results
-
         try:
-            charts = experiments.load(stem, PLACES.package).charts
-            if name not in charts:
-                raise ValueError(f"{stem} has no chart {name!r}; it has: {', '.join(sorted(charts)) or 'none'}")
-            plots.house_style()
-            figure = charts[name](results.load(stem, PLACES.results))
-            return plots.to_svg(figure)
+            return chart_svg(stem, name)
         except Exception as error:
             raise self.error(f"chart {stem}.{name}: {error}") from error
+
+
+def chart_svg(stem, name):
+    """Return a chart of the experiment ``stem`` as SVG text, drawn from its results."""
+    from attention_src import experiments, plots
+    from attention_src.experiments import results
+
+    charts = experiments.load(stem, PLACES.package).charts
+    if name not in charts:
+        raise ValueError(f"{stem} has no chart {name!r}; it has: {', '.join(sorted(charts)) or 'none'}")
+    plots.house_style()
+    return plots.to_svg(charts[name](results.load(stem, PLACES.results)))
 
 
 def _relative(path, folder):

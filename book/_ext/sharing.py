@@ -135,7 +135,7 @@ def description(pagename: str, title: str, doctree) -> str:
     """Return the first sentences of a page, or of the module whose source it shows."""
     if pagename.startswith("_modules/"):
         docstring = ast.get_docstring(ast.parse(module_file(title).read_text(encoding="utf8"))) or ""
-        return shortened([f"The source of {title}:", *sentences(docstring.partition("\n\n")[0])])
+        return shortened([f"The source of {title}:", *sentences(docstring.partition("\n\n")[0].replace("`", ""))])
     found = [sentence for paragraph in doctree.findall(is_prose) for sentence in sentences(plain(paragraph))]
     return shortened(found)
 
