@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.chapters import ROOT, numbered
 from tests.sphinx_pages import build, extension
 from tests.test_results import CONTENT
 
@@ -203,4 +204,29 @@ def test_wrong_questions_fail_the_build_with_page_and_line(results):
 def test_a_backquote_in_a_title_fails_the_build(results):
     text = "\nA `code` is no title.\n\n```{choose} What does `f` give?\n- [x] a\n\n  So.\n- [ ] b\n\n  No.\n```\n"
     first = build_page(results, text).warnings[0]
-    assert "02_bottleneck.md:4: WARNING: a backquote in this title ends the box" in first
+    assert "02_bottleneck.md:5: WARNING: a backquote in this title ends the box" in first
+
+
+# --- the chapters ----------------------------------------------------------------------------------------------------
+
+
+def lacking(page: str) -> list[str]:
+    """What the questions of a chapter lack."""
+    checks = re.findall(r"^```+\{(choose|predict)\}", page, re.M)
+    found = [] if len(checks) >= 3 else [f"{len(checks)} self-checks, at least 3 are wanted"]
+    found += [] if "predict" in checks else ["no number to predict"]
+    for _, question, options in re.findall(r"^(```+)\{interview\} (.*)\n((?::.*\n)*)", page, re.M):
+        found += [f"{question!r} has no :{name}:" for name in ("level", "shown") if f":{name}: " not in options]
+    return found
+
+
+@pytest.mark.parametrize("chapter", [f"{number}_{stem}" for number, stem in numbered(ROOT)])
+def test_every_chapter_checks_its_reader_and_says_what_shows_its_answers(chapter):
+    assert lacking((ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")) == []
+
+
+def test_what_a_chapter_lacks_is_named():
+    page = "```{choose} Which?\n```\n```{interview} Why?\n:level: first\n\n:shown: late\n```\n"
+    wanted = ["1 self-checks, at least 3 are wanted", "no number to predict", "'Why?' has no :shown:"]
+    assert lacking(page) == wanted
+    assert lacking(3 * "````{predict} How many?\n````\n" + "```{interview} Why?\n:level: hard\n:shown: x\n\n```") == []

@@ -11,7 +11,7 @@ async ({ base, name, pages, site }) => {
   const parsed = text => page.importNode(new DOMParser().parseFromString(text, "application/xml").documentElement, true);
 
   // What only a browser can do.
-  const live = "script, style:not(svg style), link, button, [hidden], .spread, .headerlink, .ways, .threads .down";
+  const live = "script, style:not(svg style), link, button, [hidden], .spread, .levels, .headerlink, .ways, .threads .down";
   all(`${live}, a:has(.viewcode-link)`).forEach(node => node.remove());
   all("details").forEach(node => { node.setAttribute("open", "open"); node.removeAttribute("name"); });
   all("figure.wa-live").forEach(figure => {
