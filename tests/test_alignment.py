@@ -487,3 +487,9 @@ def test_words_with_and_without_partners_by_hand():
     pair = Pair(("a", "b"), ("x", "y", "z"), frozenset({(0, 0), (1, 0), (1, 2)}))  # x has two partners, y has none
     found = by_partners([{(0, 0), (1, 0), (0, 1)}, {(0, 0), (1, 2)}], [pair, pair])
     assert found == {"error": pytest.approx(100 * (1 - 8 / 11)), "needless": 50, "complete": 50}
+
+
+def test_words_with_and_without_partners_by_hand():
+    pair = Pair(("a", "b"), ("x", "y", "z"), frozenset({(0, 0), (1, 0), (1, 2)}))  # x has two partners, y has none
+    found = by_partners([{(0, 0), (1, 0), (0, 1)}, {(0, 0), (1, 2)}], [pair, pair])
+    assert found == {"error": pytest.approx(100 * (1 - 8 / 11)), "needless": 50, "complete": 50}

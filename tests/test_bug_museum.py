@@ -76,8 +76,8 @@ def unwritten(function):
     [
         (museum.true_means_may_look, "caught. Of the wrong weigh your test says: Tensor-likes are not close!"),
         (blind, f"your test passes on the wrong weigh as well. A hint: {museum.CHECKS['by hand']}"),
-        (unfair, "your test fails on the right weigh too. It saw: it is no None"),
-        (lambda weigh: weigh(1), "your test fails on the right weigh too. It saw: "),
+        (unfair, "your test fails on the right weigh. It saw: it is no None"),
+        (lambda weigh: weigh(1), "your test fails on the right weigh. It saw: "),
         (unwritten, "not written yet."),
         (lambda weigh: True, "no verdict: a test must assert and give nothing back, but it gave True."),
     ],
@@ -111,7 +111,7 @@ def test_one_test_is_tried_on_all_wrong_versions(capsys):
         "2 of 5 caught.",
     ]
     museum.check_all("weigh", unfair)
-    assert capsys.readouterr().out == "weigh: your test fails on the right weigh too. It saw: it is no None\n"
+    assert capsys.readouterr().out == "weigh: your test fails on the right weigh. It saw: it is no None\n"
     museum.check_all("weigh", unwritten)
     assert capsys.readouterr().out == "weigh: not written yet.\n"
     museum.check_all("weigh", blind)
@@ -322,7 +322,7 @@ def ends():
         {**plant._asdict(), "test": f"tests/test_{plant.test.replace('::', '.py::')}"} for plant in PLANTED.values()
     ]
     command = [sys.executable, "tests/planting.py"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT, timeout=300)
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT, timeout=1800)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

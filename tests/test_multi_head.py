@@ -586,3 +586,14 @@ def test_equal_heads_start_equal(kind):
     assert_close(weights, weights[:, :1].expand(-1, HEADS, -1))
     blocks = model.look.out.weight.unflatten(1, (HEADS, -1))
     assert torch.equal(blocks, blocks[:, :1].expand_as(blocks)) == (kind is EqualHeadsAndOut)
+
+
+@pytest.mark.parametrize("kind", [EqualHeads, EqualHeadsAndOut])
+def test_equal_heads_start_equal(kind):
+    model = kind(5, 3, 2, WIDTH, HEADS)
+    things, asked = torch.tensor([[0, 2, 1, 1, 0]]), torch.tensor([[4, 1]])
+    _, weights = model(torch.tensor([[3, 1, 4, 0, 2]]), things, asked)
+    assert weights.shape == (1, HEADS, 5)
+    assert_close(weights, weights[:, :1].expand(-1, HEADS, -1))
+    blocks = model.look.out.weight.unflatten(1, (HEADS, -1))
+    assert torch.equal(blocks, blocks[:, :1].expand_as(blocks)) == (kind is EqualHeadsAndOut)

@@ -506,3 +506,14 @@ def test_a_passage_that_answers_twice():
         assert earlier.question == later.question == one.question
         assert one.answer in {earlier.answer, later.answer}
         assert earlier.answer != later.answer
+
+
+def test_a_passage_that_answers_twice():
+    for one in passages(50, seed=0):
+        earlier, later = answered_twice(one, Random(1))
+        assert earlier.facts == later.facts
+        assert len(earlier.facts) == len(one.facts)
+        assert earlier.gold < later.gold
+        assert earlier.question == later.question == one.question
+        assert one.answer in {earlier.answer, later.answer}
+        assert earlier.answer != later.answer

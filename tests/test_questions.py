@@ -139,6 +139,15 @@ def test_units_and_formats(results, lines, shown):
     assert f"seeds: {shown} ." in built.text("02_bottleneck")
 
 
+def test_a_share_lies_on_the_scale_as_percent(results):
+    lines = ":of: toy:b.share:%\n:low: 20\n:high: 60\n:unit: %"
+    page = PREDICT.replace(PREDICT[PREDICT.index(":of") : PREDICT.index("\n\nBec")], lines)
+    assert "the seeds measured 12.5 to 50, which must lie within" in build_page(results, page).warnings[0]
+    built = build_page(results, page.replace(":low: 20", ":low: 10"))
+    assert re.findall(r'class="median" style="--at: ([\d.]+)%"', built.html("02_bottleneck")) == ["30"]
+    assert "measured 25\xa0%" in built.html("02_bottleneck")
+
+
 @pytest.mark.parametrize(
     ("low", "high", "form", "step"),
     [

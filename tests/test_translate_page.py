@@ -1,13 +1,20 @@
 """The page of `translate --html` in a browser: one file, alive, with what the model looked at."""
 
+import json
+
 import pytest
 import torch
 from playwright.sync_api import expect
+from torch.testing import assert_close
 
+from attention_src.data.vocabulary import BEGIN
+from attention_src.translate.__main__ import main
 from attention_src.translate.errors import BadInputError
 from attention_src.translate.pages import page
+from attention_src.translate.runs import learned, load
 from attention_src.translate.speaking import EMPTY, Spoken
-from tests.browser import DESKTOP, PHONE, check_access, opened, serve
+from attention_src.widgets.base import rounded
+from tests.browser import DESKTOP, PHONE, check_access, javascript, opened, serve
 
 WEIGHTS = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
 NASTY = "</script><b>bold</b> /*STATE*/ & more"
@@ -70,3 +77,27 @@ def test_the_book_still_judges_where_the_truth_is_known(browser, address):
 def test_nothing_said_is_no_page():
     with pytest.raises(BadInputError, match="nothing was translated"):
         page([""], [EMPTY])
+
+
+FIRST_STEP = """({ weights, kind }, source, begin) => {
+    const { state, step } = all.translator(all.unpack(weights), kind)(source);
+    return step(begin, state).logits;
+}"""
+
+
+@pytest.mark.parametrize("model", ["bottleneck", "bahdanau", "luong"])
+def test_what_is_exported_runs_in_the_books_widget(browser, tmp_path, model):
+    pairs, out = tmp_path / "pairs.tsv", tmp_path / "weights.json"
+    pairs.write_text("".join(f"a{n} b{n}\tx{n} y{n}\n" for n in range(9)))
+    sizes = ["--width", "4", "--hidden", "6", "--epochs", "1", "--model", model]
+    assert main(["train", "--pairs", str(pairs), "--out", str(tmp_path / "run"), *sizes]) == 0
+    assert main(["export", "--run", str(tmp_path / "run"), "--out", str(out)]) == 0
+    told = json.loads(out.read_text("utf-8"))
+    source = [told["source_words"].index(word) for word in ("a3", "b5", "a0")]
+    python = rounded(learned(load(tmp_path / "run")), told["weights"]).double()
+    with torch.no_grad():
+        memory, state = python.encode(torch.tensor([source]), torch.ones(1, 3, dtype=torch.bool))
+        logits = python.step(torch.tensor([BEGIN]), state, memory).logits[0]
+    with javascript(browser, "side") as call:
+        found = call(FIRST_STEP, told, source, BEGIN)
+    assert_close(torch.tensor(found, dtype=torch.float64), logits, rtol=0, atol=1e-5)

@@ -24,7 +24,7 @@ from attention_src.data.vocabulary import Vocabulary
 from attention_src.translate.__main__ import main
 from attention_src.translate.batches import Buckets, batch_of
 from attention_src.translate.corpus import Corpus, Side
-from attention_src.translate.losses import SummedLoss, SumOfLosses
+from attention_src.translate.losses import Recurrence, SummedLoss, SumOfLosses
 from attention_src.translate.runs import load, read_tensors
 from attention_src.translate.settings import LARGE, MODELS, SMALL, Settings
 from attention_src.translate.training import Pairs, Training, World, duration
@@ -116,6 +116,16 @@ def test_a_loss_in_portions_is_cross_entropy(monkeypatch):
     assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
     with torch.no_grad():
         assert_close(SummedLoss.apply(said, weight, bias, wanted), plain)
+
+
+def test_the_way_back_through_all_steps_is_the_gradient():
+    torch.manual_seed(0)
+    batch, source, steps, asked, mixed, hidden = 2, 3, 4, 5, 6, 7
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    shapes = [(batch, steps, 3 * hidden), (batch, hidden), (batch, source, asked), (batch, source, mixed)]
+    shapes += [(asked, hidden), (asked,), (3 * hidden, mixed), (3 * hidden, hidden), (3 * hidden,)]
+    given = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *given: Recurrence.apply(*given[:4], mask, *given[4:]), given)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -263,7 +273,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(pairs, tmp_path, whole, wr
     monkeypatch.setattr(os, "fsync", full)
     assert train("--pairs", pairs, "--out", tmp_path, *TINY, "--epochs", 4) == 2
     monkeypatch.undo()
-    assert "No space left" in capsys.readouterr().err.splitlines()[-1]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"translate: {tmp_path}" in line
+    assert "No space left" in line
     assert not list(tmp_path.glob(".*"))
     assert train("--resume", "--out", tmp_path) == 0
     assert same(tmp_path, whole)
@@ -420,3 +432,35 @@ def test_each_row_belongs_to_one_process():
     rows = np.array([5, 7, 2])
     shares = [World(rank, 4).share(rows) for rank in range(4)]
     assert [(part.tolist(), counts) for part, counts in shares] == [([5], True), ([7], True), ([2], True), ([5], False)]
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    ("gpus", "local", "of", "takes", "meets_by"),
+    [(0, 0, 1, "cpu", None), (1, 0, 1, "cuda:0", None), (2, 1, 2, "cuda:1", "nccl"), (1, 1, 2, "cpu", "gloo")],
+)
+def test_a_gpu_is_taken_only_if_there_is_one_for_each_process(gpus, local, of, takes, meets_by, monkeypatch):
+    called = []
+    for name, value in {"RANK": local, "WORLD_SIZE": of, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": of}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: called.append(str(device)))
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **more: None)
+    monkeypatch.setattr(torch.distributed, "init_process_group", called.append)
+    world = World.join()
+    assert (str(world.device), world.rank, world.size) == (takes, local, of)
+    assert called == [takes] * (takes != "cpu") + [meets_by] * (meets_by is not None)
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # there is nothing to copy to
+def test_a_checkpoint_goes_to_the_device_of_the_run(whole):
+    run = load(whole)
+    elsewhere = Training(run, Pairs.of(run, run.read_again()), World(device=torch.device("meta")))
+    moments = [tensor for state in elsewhere.adam.state.values() for tensor in state.values()]
+    assert len(moments) == 3 * len(list(elsewhere.model.parameters()))
+    assert {tensor.device.type for tensor in moments} == {"meta"}
+    assert elsewhere.state.step == elsewhere.plan.steps

@@ -110,8 +110,11 @@ def masked_rows(scores, words):
 def square_mask(mask):
     """Give a mask (batch, q, k) an axis on which all heads share it.
 
-    >>> square_mask(torch.ones(2, 3, 3)).shape
-    torch.Size([2, 1, 3, 3])
+    >>> square_mask(torch.ones(1, 3, 3)).shape
+    torch.Size([1, 1, 3, 3])
+    >>> square_mask(torch.ones(1, 2, 3)).shape
+    Traceback (most recent call last):
+    RuntimeError: shape '[1, 1, 2, 2]' is invalid for input of size 6
     """
     batch, length, _ = mask.shape
     return mask.reshape(batch, 1, length, length)
@@ -893,7 +896,7 @@ def verdict(test: Callable[[Callable], None], one: Exhibit) -> tuple[bool, str]:
     """Tell whether a test passes on what is right and fails on what is wrong, and say so."""
     try:
         if (seen := outcome(test, one.right)) is not None:
-            return False, f"your test fails on the right {one.asks} too. It saw: {seen}"
+            return False, f"your test fails on the right {one.asks}. It saw: {seen}"
         if (seen := outcome(test, one.broken)) is not None:
             return True, f"caught. Of the wrong {one.asks} your test says: {seen}"
     except NotImplementedError:

@@ -45,19 +45,30 @@ def look_inside(query: Tensor, memory: Tensor, centre: int, reach: int) -> Tenso
 
 
 def inside(language: str, run: Run) -> Measures:
-    """Count the target words with a linked word in a window around t, and around t n/m with m guessed from n."""
-    grammar, (low, high) = GRAMMARS[language], SETTINGS["lengths"]
-    known = pairs(grammar, SETTINGS["pairs"], f"known {run.seed}", *SETTINGS["trained_lengths"])
-    ratio = sum(len(pair.target) for pair in known) / sum(len(pair.source) for pair in known)  # m is near ratio * n
-    new = pairs(grammar, SETTINGS["pairs"], f"new {run.seed}", low, high)
-    words = [(j + 1, [i + 1 for i in linked]) for pair in new for j, linked in needed_places(pair)]
+    """Count target words with a linked word in the window."""
+    grammar, count, seed = GRAMMARS[language], SETTINGS["pairs"], run.seed
+    known = pairs(grammar, count, f"known {seed}", *SETTINGS["trained_lengths"])
+    new = pairs(grammar, count, f"new {seed}", *SETTINGS["lengths"])
+    source_words = sum(len(pair.source) for pair in known)
+    target_words = sum(len(pair.target) for pair in known)
+    ratio = target_words / source_words  # m is near ratio * n
+    words = [
+        (j + 1, [i + 1 for i in linked])  # both counted from 1
+        for pair in new
+        for j, linked in needed_places(pair)
+    ]
 
     def share(centre: Callable[[int], float], reach: int) -> float:
         hits = [any(abs(i - centre(t)) <= reach for i in linked) for t, linked in words]
         return 100 * sum(hits) / len(hits)
 
-    centres = {"step": lambda t: t, "scaled": lambda t: t / ratio, "rounded": lambda t: round(t / ratio)}
-    shares = {name: {str(n): share(centre, n) for n in SETTINGS["reaches"]} for name, centre in centres.items()}
+    centres = {
+        "step": lambda t: t,
+        "scaled": lambda t: t / ratio,
+        "rounded": lambda t: round(t / ratio),
+    }
+    reaches = SETTINGS["reaches"]
+    shares = {name: {str(reach): share(centre, reach) for reach in reaches} for name, centre in centres.items()}
     return {"ratio": ratio} | shares
 
 

@@ -36,23 +36,24 @@ def prune_order(heads: int, score: Callable[[Sequence[int]], float]) -> list[int
 
 
 class EqualHeads(Asker):
-    """As :class:`Asker`, but every head starts with the weights of the first."""
+    """As Asker; every head starts with the weights of the first."""
 
     def __init__(self, *sizes: int):
         super().__init__(*sizes)
         look = self.look
         for linear in (look.of_query, look.of_key, look.of_value):
             for numbers in (linear.weight.data, linear.bias.data):
-                heads = numbers.unflatten(0, (look.heads, -1))  # a view
-                heads[1:] = heads[:1].clone()
+                heads = numbers.unflatten(0, (look.heads, -1))
+                heads[1:] = heads[:1].clone()  # into a view
 
 
 class EqualHeadsAndOut(EqualHeads):
-    """As :class:`EqualHeads`, and what heads add to the output starts equal too."""
+    """As EqualHeads, and their blocks of ``out`` start equal too."""
 
     def __init__(self, *sizes: int):
         super().__init__(*sizes)
-        blocks = self.look.out.weight.data.unflatten(1, (self.look.heads, -1))
+        out, heads = self.look.out.weight.data, self.look.heads
+        blocks = out.unflatten(1, (heads, -1))
         blocks[:, 1:] = blocks[:, :1].clone()
 
 

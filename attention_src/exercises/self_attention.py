@@ -109,7 +109,7 @@ def join_then_find(
     return {"right": right, "joined": float(joined)}
 
 
-SETTINGS = {"letters": 4, "pairs": 3, "width": 32, "steps": 3000, "rate": 3e-3}
+SETTINGS = {"letters": 4, "pairs": 3, "width": 32, "steps": 2000, "rate": 3e-3}
 PARTS = {
     "one": partial(join_then_find, blocks=1),
     "two": partial(join_then_find, blocks=2),

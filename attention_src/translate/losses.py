@@ -12,7 +12,8 @@ from ..bahdanau import Bahdanau
 from ..data.batches import Batch
 from ..recurrent import EncoderDecoder
 
-PORTION = 128  # words whose logits are computed together
+PORTION = 128  # words whose logits are computed together, so that they stay in the processor's cache
+LARGE_PORTION = 4096  # the same on a GPU, which has no use for small portions
 
 
 class SumOfLosses(nn.Module):
@@ -44,14 +45,15 @@ class SummedLoss(torch.autograd.Function):
         learns = any(context.needs_input_grad)
         total = said.new_zeros(())
         gradients = [torch.empty_like(said), torch.zeros_like(weight), torch.zeros_like(bias)] if learns else []
-        for start in range(0, len(said), PORTION):
-            portion, right = said[start : start + PORTION], wanted[start : start + PORTION, None]
+        size = PORTION if said.device.type == "cpu" else LARGE_PORTION
+        for start in range(0, len(said), size):
+            portion, right = said[start : start + size], wanted[start : start + size, None]
             log_p = torch.addmm(bias, portion, weight.T).log_softmax(dim=1)
             total -= log_p.gather(1, right).sum()
             if learns:
                 slope = log_p.exp_()
                 slope.scatter_add_(1, right, slope.new_full((), -1.0).expand_as(right))
-                torch.mm(slope, weight, out=gradients[0][start : start + PORTION])
+                torch.mm(slope, weight, out=gradients[0][start : start + size])
                 gradients[1].addmm_(slope.T, portion)
                 gradients[2] += slope.sum(dim=0)
         context.save_for_backward(*gradients)
@@ -83,24 +85,91 @@ def before_readout(model: Bahdanau, batch: Batch) -> Tensor:
     words, cell = model.embed(batch.given), model.cell
     of_word, of_context = cell.weight_ih.split([words.shape[-1], memory.value.shape[-1]], dim=1)
     from_words = nn.functional.linear(words, of_word, cell.bias_ih)
-    of_context, of_state = of_context.T.contiguous(), cell.weight_hh.T
-    states, contexts = [], []
-    for from_word in from_words.unbind(dim=1):
-        context, _ = model.look(state, memory)
-        seen = torch.addmm(from_word, context, of_context)
-        kept = torch.addmm(cell.bias_hh, state, of_state)
-        state = gru(seen, kept, state)
-        states.append(state)
-        contexts.append(context)
+    looking = model.score.of_query.weight, model.score.out.weight[0]
+    given = from_words, state, memory.key, memory.value, memory.mask, *looking, of_context, cell.weight_hh, cell.bias_hh
+    with torch.autocast(words.device.type, enabled=False):  # sums over many steps need all their digits
+        given = (one.float() if one.dtype == torch.bfloat16 else one for one in given)
+        states, contexts = Recurrence.apply(*given)
     real = batch.target_mask.flatten().nonzero()[:, 0]
-    parts = (torch.stack(states, dim=1), torch.stack(contexts, dim=1), words)
+    parts = (states, contexts, words)
     pairs = model.pairs(torch.cat([part.flatten(0, 1).index_select(0, real) for part in parts], dim=-1))
     return pairs.unflatten(-1, (-1, 2)).amax(dim=-1)
 
 
 def gru(seen: Tensor, kept: Tensor, state: Tensor) -> Tensor:
     """One step of a GRU whose products are made: ``seen`` from the input, ``kept`` from the state."""
-    sizes = [2 * state.shape[1], state.shape[1]]
-    (gates_seen, new_seen), (gates_kept, new_kept) = seen.split(sizes, dim=1), kept.split(sizes, dim=1)
-    reset, update = torch.sigmoid(gates_seen + gates_kept).chunk(2, dim=1)
-    return torch.lerp(torch.tanh(torch.addcmul(new_seen, reset, new_kept)), state, update)
+    _, update, new = gates(seen, kept)
+    return torch.lerp(new, state, update)
+
+
+class Recurrence(torch.autograd.Function):
+    """All steps of Bahdanau's decoder: from the words' parts of the gates to all states and contexts.
+
+    What autograd would do step by step is done here by hand, so that the gradient of each matrix of weights, and that
+    of the source's values, is one product over all steps.
+    """
+
+    @staticmethod
+    def forward(context, from_words, first, key, value, mask, of_query, compare, of_context, of_state, bias):
+        """Take all steps; all that comes out has the shape (batch, steps, numbers)."""
+        at_once = torch.cat([of_query, of_state]).T.contiguous()
+        offset, sizes = torch.cat([bias.new_zeros(len(of_query)), bias]), [len(of_query), len(of_state)]
+        state, found = first, []
+        for from_word in from_words.unbind(dim=1):
+            query, kept = torch.addmm(offset, state, at_once).split(sizes, dim=1)
+            bent = (query[:, None] + key).tanh_()
+            weights = (bent @ compare).masked_fill_(~mask, float("-inf")).softmax(dim=1)
+            mixed = torch.bmm(weights[:, None], value)[:, 0]
+            seen = torch.addmm(from_word, mixed, of_context.T)
+            reset, update, new = gates(seen, kept)
+            state = torch.lerp(new, state, update)
+            found.append((bent, weights, mixed, reset, update, new, kept[:, -state.shape[1] :], state))
+        bents, *rest = zip(*found, strict=True)
+        weights, contexts, *inner, states = (torch.stack(one, dim=1) for one in rest)
+        context.bents = bents
+        context.save_for_backward(
+            first, key, value, of_query, compare, of_context, of_state, weights, contexts, *inner, states
+        )
+        return states, contexts
+
+    @staticmethod
+    def backward(context, of_states, of_contexts):
+        """Go back through all steps; then make the gradients of the weights."""
+        first, key, value, query, compare, context_weight, state_weight, *kept = context.saved_tensors
+        weights, contexts, reset, update, new, kept_new, states = kept
+        before = torch.cat([first[:, None], states[:, :-1]], dim=1)
+        both = torch.cat([query, state_weight])
+        slope, of_key, of_compare = torch.zeros_like(first), torch.zeros_like(key), torch.zeros_like(compare)
+        ways = []
+        for step in reversed(range(states.shape[1])):
+            slope = slope + of_states[:, step]
+            r, z, n = reset[:, step], update[:, step], new[:, step]
+            of_n = slope * (1 - z) * (1 - n * n)
+            of_r = of_n * kept_new[:, step] * r * (1 - r)
+            of_z = slope * (before[:, step] - n) * z * (1 - z)
+            of_seen = torch.cat([of_r, of_z, of_n], dim=1)
+            of_mixed = torch.addmm(of_contexts[:, step], of_seen, context_weight)
+            share = weights[:, step]
+            of_weight = torch.bmm(value, of_mixed[:, :, None])[:, :, 0]
+            of_score = share * (of_weight - (share * of_weight).sum(dim=1, keepdim=True))
+            bent = context.bents[step]
+            of_compare = torch.addmv(of_compare, bent.flatten(0, 1).T, of_score.flatten())
+            of_bent = torch.ops.aten.tanh_backward(of_score[:, :, None] * compare, bent)
+            of_key += of_bent
+            of_asked = torch.cat([of_bent.sum(dim=1), of_r, of_z, of_n * r], dim=1)
+            slope = torch.addmm(slope * z, of_asked, both)
+            ways.append((of_seen, of_asked, of_mixed))
+        of_seen, of_asked, of_mixed = (torch.stack(one[::-1], dim=1) for one in zip(*ways, strict=True))
+        of_value = weights.mT @ of_mixed
+        of_both = of_asked.flatten(0, 1).T @ before.flatten(0, 1)
+        of_query, of_state = of_both.split([len(query), len(state_weight)])
+        of_context = of_seen.flatten(0, 1).T @ contexts.flatten(0, 1)
+        of_bias = of_asked[:, :, len(query) :].sum(dim=(0, 1))
+        return of_seen, slope, of_key, of_value, None, of_query, of_compare, of_context, of_state, of_bias
+
+
+def gates(seen: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The reset gate, the update gate and the new state of a GRU whose products are made."""
+    hidden = seen.shape[1] // 3
+    reset, update = torch.sigmoid(seen[:, : 2 * hidden] + kept[:, : 2 * hidden]).chunk(2, dim=1)
+    return reset, update, torch.tanh(torch.addcmul(seen[:, 2 * hidden :], reset, kept[:, 2 * hidden :]))

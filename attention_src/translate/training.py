@@ -34,11 +34,15 @@ class World(NamedTuple):
 
     @classmethod
     def join(cls) -> "World":
-        """Meet the other processes, if torchrun started several; take a GPU if there is one."""
+        """Meet the other processes, if torchrun started several; take a GPU if there is one for each of them."""
         rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        place = int(os.environ.get("LOCAL_RANK", 0))
-        has_gpu = torch.cuda.is_available() and place < torch.cuda.device_count()
+        place, neighbours = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        has_gpu = torch.cuda.is_available() and neighbours <= torch.cuda.device_count()
         device = torch.device("cuda", place) if has_gpu else torch.device("cpu")
+        if has_gpu:
+            torch.cuda.set_device(device)
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # a run that goes on must give the same bits
+            torch.use_deterministic_algorithms(True, warn_only=True)
         if size > 1:
             distributed.init_process_group("nccl" if has_gpu else "gloo")
         return cls(rank, size, device)

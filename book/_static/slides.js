@@ -54,10 +54,10 @@
   function fit() {
     for (const sheet of document.querySelectorAll(".slide:not(.tall)")) {
       const body = sheet.lastElementChild;
+      const bottom = sheet.getBoundingClientRect().bottom - parseFloat(getComputedStyle(sheet).paddingBottom);
       body.style.cssText = "";
-      const room = sheet.clientHeight - body.offsetTop - parseFloat(getComputedStyle(sheet).paddingBottom);
-      const zoom = Math.max(SMALLEST, (room - 12) / body.scrollHeight);
-      if (zoom < 1) body.style.cssText = `zoom: ${zoom}; max-width: calc(var(--wide) / ${zoom})`;
+      for (let zoom = 1; zoom > SMALLEST && body.getBoundingClientRect().bottom > bottom; zoom -= 0.02)
+        body.style.cssText = `zoom: ${zoom}; max-width: calc(var(--wide) / ${zoom})`; // wider, so lines may break anew
     }
   }
 
