@@ -730,9 +730,11 @@ def test_a_random_start_moves_the_batch(monkeypatch):
 
 def test_a_random_start_moves_the_batch(monkeypatch):
     starts = []
+
     def watched(model, loss, batch_at, plan, report):
         starts.extend(batch_at(step)[2] for step in range(50))
         assert not torch.equal(loss(model, batch_at(0)), loss(model, (*batch_at(0)[:2], 100)))
+
     monkeypatch.setattr(starting, "fit", watched)
     monkeypatch.setattr(starting, "where_right", lambda model, seed: {})
     starting.anywhere(Run(0), last=7)
