@@ -53,7 +53,8 @@ OPEN = """site => {
 FIT = """width => {
   for (const node of document.querySelectorAll("table, mjx-container[display=true]")) {
     const inner = node.querySelector("mjx-math") ?? node;
-    const box = () => inner.getBoundingClientRect(), right = () => Math.max(box().right, box().left + inner.scrollWidth);
+    const box = () => inner.getBoundingClientRect();
+    const right = () => Math.max(box().right, box().left + inner.scrollWidth);
     const edge = Math.min(node.parentElement.getBoundingClientRect().right, width);
     for (let size = 95; right() > edge + 1 && size >= 40; size -= 5) node.style.fontSize = `${size}%`;
   }
