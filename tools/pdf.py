@@ -52,7 +52,7 @@ OPEN = """site => {
 # A table or an equation that is wider than the page is set smaller, step by step; code is wrapped by the style.
 FIT = """width => {
   for (const node of document.querySelectorAll("table, mjx-container[display=true]")) {
-    const inner = node.querySelector("mjx-math") ?? node;
+    const inner = node.matches("table") ? node : node.querySelector("mjx-math");
     const box = () => inner.getBoundingClientRect();
     const right = () => Math.max(box().right, box().left + inner.scrollWidth);
     const edge = Math.min(node.parentElement.getBoundingClientRect().right, width);
