@@ -368,3 +368,20 @@ def test_wrong_figures_fail_the_build_with_page_and_line(book):
         found = [warning for warning in warnings if f"index.md:{lines[wrong]}:" in warning and words in warning]
         assert len(found) == 1, f"{wrong} at {lines[wrong]}: {warnings}"
     assert len(warnings) == len(WRONG)
+
+
+# --- still pictures of widgets ---------------------------------------------------------------------------------------
+
+
+def test_a_colour_of_none_of_the_palettes_stays_only_where_it_may():
+    svg = f'<svg {SPACES} viewBox="0 0 9 9"><path style="fill: #0a0b0c"/><path style="fill: #ffffff"/></svg>'
+    with pytest.raises(figures.FigureError, match="the colour #0a0b0c is not in"):
+        figures.inline_svg(svg, "f", "x")
+    assert 'style="fill: #0a0b0c"' in figures.inline_svg(svg.replace("#ffffff", "none"), "f", "x", foreign=True)
+
+
+def test_a_still_picture_of_a_map_follows_the_theme():
+    shades = {to_hex(plots.WEIGHTS(level)) for level in (40, 100, 180)}  # between the steps of the scale
+    cells = "".join(f'<path style="fill: {shade}"/>' for shade in shades)
+    shown = figures.inline_svg(f'<svg {SPACES} viewBox="0 0 9 9">{cells}</svg>', "f", "x", foreign=True)
+    assert shown.count("fill: color-mix(in srgb, var(--wa-weight-") == 3

@@ -31,7 +31,7 @@ def test_what_would_be_cut_off_is_named(browser):
 
 def test_long_code_is_wrapped_and_a_wide_table_is_set_smaller(browser):
     page = browser.new_page()
-    cells = "".join(f"<td>{'word' * 4}</td>" for _ in range(9))
+    cells = "<td><mjx-container><mjx-math>x</mjx-math></mjx-container></td>" + f"<td>{'word' * 4}</td>" * 9
     laid_out(page, f"<pre>{'word_' * 60}</pre><div class='scroll-x'><table><tr>{cells}</tr></table></div>")
     assert float(page.evaluate("document.querySelector('table').style.fontSize.slice(0, -1)")) < 90
     page.close()

@@ -49,13 +49,14 @@ OPEN = """site => {
       }
     }
 }"""
-# A table or an equation that is wider than the page is set smaller; code is wrapped by the style.
+# A table or an equation that is wider than the page is set smaller, step by step; code is wrapped by the style.
 FIT = """width => {
   for (const node of document.querySelectorAll("table, mjx-container[display=true]")) {
-    const room = node.parentElement.getBoundingClientRect(), inner = node.querySelector("mjx-math") ?? node;
-    const need = Math.max(inner.getBoundingClientRect().width, inner.scrollWidth);
-    const there = Math.min(room.right, width) - inner.getBoundingClientRect().left;
-    if (need > there) node.style.fontSize = `${Math.floor(97 * there / need)}%`;
+    const inner = node.matches("table") ? node : node.querySelector("mjx-math");
+    const box = () => inner.getBoundingClientRect();
+    const right = () => Math.max(box().right, box().left + inner.scrollWidth);
+    const edge = Math.min(node.parentElement.getBoundingClientRect().right, width);
+    for (let size = 95; right() > edge + 1 && size >= 40; size -= 5) node.style.fontSize = `${size}%`;
   }
 }"""
 TOO_WIDE = """width => {
