@@ -115,7 +115,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names no file
+        if error.errno and not error.filename:  # a full disk names no file
+            error.filename = str(path)
         raise
     finally:
         partial.unlink(missing_ok=True)

@@ -114,7 +114,7 @@ class Recurrence(torch.autograd.Function):
         """Take all steps; all that comes out has the shape (batch, steps, numbers)."""
         at_once = torch.cat([of_query, of_state]).T.contiguous()
         offset, sizes = torch.cat([bias.new_zeros(len(of_query)), bias]), [len(of_query), len(of_state)]
-        state, found = first, []
+        state, found, learns = first, [], any(context.needs_input_grad)
         for from_word in from_words.unbind(dim=1):
             query, kept = torch.addmm(offset, state, at_once).split(sizes, dim=1)
             bent = (query[:, None] + key).tanh_()
@@ -123,6 +123,7 @@ class Recurrence(torch.autograd.Function):
             seen = torch.addmm(from_word, mixed, of_context.T)
             reset, update, new = gates(seen, kept)
             state = torch.lerp(new, state, update)
+            bent = bent if learns else None  # the largest of all
             found.append((bent, weights, mixed, reset, update, new, kept[:, -state.shape[1] :], state))
         bents, *rest = zip(*found, strict=True)
         weights, contexts, *inner, states = (torch.stack(one, dim=1) for one in rest)
@@ -142,14 +143,14 @@ class Recurrence(torch.autograd.Function):
         slope, of_key, of_compare = torch.zeros_like(first), torch.zeros_like(key), torch.zeros_like(compare)
         ways = []
         for step in reversed(range(states.shape[1])):
-            slope = slope + of_states[:, step]
+            slope = slope + of_states[:, step]  # back through the GRU: to its gates and its new state
             r, z, n = reset[:, step], update[:, step], new[:, step]
             of_n = slope * (1 - z) * (1 - n * n)
             of_r = of_n * kept_new[:, step] * r * (1 - r)
             of_z = slope * (before[:, step] - n) * z * (1 - z)
             of_seen = torch.cat([of_r, of_z, of_n], dim=1)
             of_mixed = torch.addmm(of_contexts[:, step], of_seen, context_weight)
-            share = weights[:, step]
+            share = weights[:, step]  # back through the look: to the weights, the scores, the tanh
             of_weight = torch.bmm(value, of_mixed[:, :, None])[:, :, 0]
             of_score = share * (of_weight - (share * of_weight).sum(dim=1, keepdim=True))
             bent = context.bents[step]
