@@ -106,7 +106,8 @@ def join_then_find(
         first = model(test.words)[1][0]  # (batch, length, length)
     letter = torch.arange(0, longest - 1, 2)
     joined = first[:, letter + 1, letter].mean()
-    return {"right": right, "joined": float(joined)}
+    others = first[:, letter + 1][:, :, letter].sum(2).mean() - joined
+    return {"right": right, "joined": float(joined), "others": float(others)}
 
 
 SETTINGS = {"letters": 4, "pairs": 3, "width": 32, "steps": 2000, "rate": 3e-3}
