@@ -247,6 +247,16 @@ def test_the_server_takes_another_port_when_its_own_is_taken(tmp_path):
         second.shutdown()
 
 
+@pytest.mark.parametrize(("error", "said"), [(ConnectionResetError("gone"), False), (ValueError("broken"), True)])
+def test_the_server_is_silent_only_about_a_browser_that_breaks_off(tmp_path, capsys, error, said):
+    with serve.server(0, tmp_path) as running:
+        try:
+            raise error
+        except type(error):
+            running.handle_error(None, ("127.0.0.1", 1))
+    assert (str(error) in capsys.readouterr().err) is said
+
+
 # Counting
 
 

@@ -16,13 +16,22 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def server(port: int = PORT, folder=HTML) -> http.server.ThreadingHTTPServer:
+class Server(http.server.ThreadingHTTPServer):
+    """A server that does not mind a browser which breaks off."""
+
+    def handle_error(self, request, client_address) -> None:
+        """Print what went wrong, unless it is only that the other side has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def server(port: int = PORT, folder=HTML) -> Server:
     """Return a server for ``folder`` on ``port``, or on any free port if that one is taken."""
     handler = functools.partial(Quiet, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return Server(("127.0.0.1", port), handler)
     except OSError:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        return Server(("127.0.0.1", 0), handler)
 
 
 def main() -> int:
