@@ -16,9 +16,6 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a process with one thread can be forked
-os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # these tests need none, and each run would load them all
-
 import hypothesis.strategies  # noqa: F401
 import jaxtyping  # noqa: F401
 import matplotlib.pyplot  # noqa: F401

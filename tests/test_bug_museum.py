@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -321,8 +322,17 @@ def ends():
     asked = [
         {**plant._asdict(), "test": f"tests/test_{plant.test.replace('::', '.py::')}"} for plant in PLANTED.values()
     ]
-    command = [sys.executable, "tests/planting.py"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT, timeout=1800)
+    # One thread, so that the process can be forked; and these tests need no plugins, which each run would load.
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "tests/planting.py"],
+        input=json.dumps(asked),
+        env=alone,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=1800,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
