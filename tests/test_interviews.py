@@ -126,6 +126,15 @@ def test_all_questions_stand_by_level_each_closed_with_its_chapter(tmp_path):
     assert 'href="02_bottleneck.html#interview-2-why-one-vector">Chapter 2, One vector<' in page
 
 
+def test_the_page_of_all_loads_what_sets_equations_if_a_copy_holds_one(tmp_path):
+    def loads(built):
+        return re.findall(r"<script[^>]*mathjax", built.html("all")) != []
+
+    assert loads(build_pages(tmp_path / "with"))
+    without = TWO.replace("$$\nx\n$$ (eq-two)\n", "").replace(":shown: eq-two\n", "")
+    assert not loads(build_pages(tmp_path / "without", page_03_attention=without))
+
+
 def test_a_copy_keeps_its_links_and_doubles_no_id(tmp_path):
     built = build_pages(tmp_path)
     page = built.html("all").partition('role="main"')[2]

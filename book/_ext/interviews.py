@@ -175,6 +175,11 @@ class Levels(SphinxDirective):
         return [level_buttons("", nodes.raw("", html, format="html"))]
 
 
+def is_equation(node: nodes.Node) -> bool:
+    """Return whether a node is an equation, in a line of text or on its own."""
+    return isinstance(node, nodes.math | nodes.math_block)
+
+
 class Collect(SphinxPostTransform):
     """Fill the page of all questions with copies of the chapters' boxes."""
 
@@ -186,8 +191,10 @@ class Collect(SphinxPostTransform):
             if not opens(self.app.builder):
                 buttons.parent.remove(buttons)
         for place in list(self.document.findall(collection)):
-            found = self.by_level(place) if place["chapters"] else self.in_a_minute(place)
-            place.replace_self(list(found))
+            found = list(self.by_level(place) if place["chapters"] else self.in_a_minute(place))
+            if any(node for box in found for node in box.findall(is_equation)):  # else the page would load no MathJax
+                self.env.get_domain("math").data["has_equations"][place["docname"]] = True
+            place.replace_self(found)
 
     def questions(self, chapter: str, place: collection) -> list[nodes.admonition]:
         """Return the boxes of a chapter; a chapter that has none is a warning."""
