@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.positions import pair as of_the_page
 from attention_src.positions import moving, sinusoidal
 from attention_src.widgets.offsets import KINDS, Offsets, scores
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened, staged
 
 LIVE = "#widget-offsets"
 PAGE = "book/12_positions.html"
@@ -278,7 +278,7 @@ def test_axe_finds_nothing_and_it_fits(browser, site, theme, size):
 
 
 def test_both_widgets_of_the_page_live_and_the_gallery_shows_it_too(browser, site):
-    with staged(browser, f"{site}{PAGE}{LIVE}", LIVE) as page:
+    with opened(browser, f"{site}{PAGE}{LIVE}", LIVE, quiet=False) as page:
         page.locator("#widget-places").scroll_into_view_if_needed()
         page.wait_for_selector("#widget-places[data-live]")
     for name in ("notebooks/12_positions.html", "book/widgets.html"):
