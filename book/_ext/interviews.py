@@ -133,6 +133,7 @@ class Collecting(SphinxDirective):
     def stand_in(self, **attributes) -> list[nodes.Node]:
         """Return what stands for the copies, and note that the page follows all others."""
         self.env.metadata[self.env.docname]["interviews"] = "collects"
+        self.env.note_dependency(__file__)  # a page written by an older copy of this file would stay as it was
         node = collection(docname=self.env.docname, **attributes)
         self.set_source_info(node)
         return [node]
