@@ -439,7 +439,7 @@ def test_each_row_belongs_to_one_process():
 
 @pytest.mark.parametrize(
     ("gpus", "local", "of", "takes", "meets_by"),
-    [(0, 0, 1, "cpu", None), (1, 0, 1, "cuda:0", None), (2, 1, 2, "cuda:1", "nccl"), (1, 1, 2, "cpu", "gloo")],
+    [(0, 0, 1, "cpu", None), (1, 0, 1, "cuda:0", None), (2, 1, 2, "cuda:1", "nccl"), (1, 0, 2, "cpu", "gloo")],
 )
 def test_a_gpu_is_taken_only_if_there_is_one_for_each_process(gpus, local, of, takes, meets_by, monkeypatch):
     called = []
