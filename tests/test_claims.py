@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from attention_src.experiments import ROOT
-from tests.sphinx_pages import extension
+from tests.sphinx_pages import build, extension
 
 claims = extension("claims")
 LEDGER = claims.read()
@@ -198,3 +198,20 @@ def test_a_wrong_ledger_is_refused_by_the_id(tmp_path, change, said):
     with pytest.raises(claims.ClaimsError, match="bottleneck-by-length") as raised:
         claims.read(path)
     assert said in str(raised.value)
+
+
+# --- on the pages ----------------------------------------------------------------------------------------------------
+
+
+def test_each_builder_makes_its_own_links_of_the_same_parsed_pages(tmp_path):
+    pages = {
+        "index.md": "# Book\n\n```{toctree}\nbook/02_bottleneck\nbook/claims\n```\n",
+        "book/02_bottleneck.md": "# One vector\n\n```{claims} 02_bottleneck\n```\n",
+        "book/claims.md": "# Claims\n\n```{ledger}\n```\n",
+    }
+    whole, site = (build(tmp_path, pages, builder, extensions=("claims",)) for builder in ("singlehtml", "html"))
+    assert site.read == []
+    assert 'href="index.html#claim-bottleneck-by-length"' in whole.html("index")
+    assert 'href="claims.html#claim-bottleneck-by-length"' in site.html("book/02_bottleneck")
+    assert 'href="02_bottleneck.html#rule-bottleneck-' in site.html("book/claims")
+    assert any("03_attention" in line for line in whole.warnings)  # a chapter that is not there

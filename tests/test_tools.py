@@ -247,15 +247,6 @@ def test_the_server_takes_another_port_when_its_own_is_taken(tmp_path):
         second.shutdown()
 
 
-@pytest.mark.parametrize(("builder", "times"), [((), 0), (("--builder", "custom"), 2)])
-def test_another_builder_shares_no_parsed_pages_with_the_site(monkeypatch, builder, times):
-    forgotten = []
-    monkeypatch.setattr(book, "forget", lambda: forgotten.append(1))
-    monkeypatch.setattr(book.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
-    assert book.build(builder=builder) == 0
-    assert len(forgotten) == times
-
-
 @pytest.mark.parametrize(("error", "said"), [(ConnectionResetError("gone"), False), (ValueError("broken"), True)])
 def test_the_server_is_silent_only_about_a_browser_that_breaks_off(tmp_path, capsys, error, said):
     with serve.server(0, tmp_path) as running:

@@ -25,11 +25,9 @@ def build(fresh: bool = False, builder: tuple[str, ...] = ()) -> int:
     if fresh:
         shutil.rmtree(HTML, ignore_errors=True)
         forget()
-    if builder:
-        forget()  # some links are made while a page is read, and each builder has its own
     arguments = ["build", str(ROOT), "-W", "-n", "--keep-going", *builder]
     status = subprocess.run([sys.executable, "-c", JUPYTER_BOOK, *arguments], cwd=ROOT).returncode
-    if status != 0 or builder:
+    if status != 0:
         forget()
     return status
 

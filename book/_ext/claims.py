@@ -13,7 +13,9 @@ from typing import ClassVar
 import yaml
 from docutils import nodes
 from results import FOLDER, SPACE, seeds_of
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 
 from attention_src.experiments import ROOT
 from attention_src.experiments.results import ResultsError, load
@@ -27,6 +29,7 @@ VERDICTS = {
     "naming": "A matter of naming",
 }
 KINDS = {"test", "rule", "cell", "cite"}
+PLACE = "place of the book"
 
 
 class ClaimsError(ValueError):
@@ -121,10 +124,11 @@ class ClaimsDirective(SphinxDirective):
         said = self.paragraph(claim.claim, verdict, nodes.Text(": "), kind="said")
         return nodes.container("", said, self.paragraph(claim.why), classes=["claim", claim.verdict], **attributes)
 
-    def link(self, page: str, anchor: str, text: str) -> nodes.reference:
-        """A link to a place of a page of the book."""
-        target = self.env.app.builder.get_relative_uri(self.env.docname, page)
-        return nodes.reference("", text, refuri=f"{target}#{anchor}", internal=True)
+    def link(self, page: str, anchor: str, text: str) -> addnodes.pending_xref:
+        """A link to a place of a page of the book, made when the page is written: each builder has its own address."""
+        wanted = {"refdomain": "", "reftype": PLACE, "reftarget": page, "anchor": anchor, "refdoc": self.env.docname}
+        wanted["refwarn"] = True
+        return addnodes.pending_xref("", nodes.inline(text=text), **wanted)
 
 
 class ChapterClaims(ClaimsDirective):
@@ -209,8 +213,16 @@ class WholeLedger(ClaimsDirective):
         return line
 
 
+def link_place(app, env, node, content):
+    """Make the link that a directive asked for; a page that is not there is a warning, as every missing target is."""
+    if node["reftype"] == PLACE and node["reftarget"] in env.found_docs:
+        return make_refnode(app.builder, node["refdoc"], node["reftarget"], node["anchor"], content)
+    return None
+
+
 def setup(app):
-    """Register the directives."""
+    """Register the directives, and make their links."""
     app.add_directive("claims", ChapterClaims)
     app.add_directive("ledger", WholeLedger)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("missing-reference", link_place)
+    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -387,6 +387,5 @@ def setup(app):
     app.add_css_file("house.css", priority=310)
     app.add_js_file("house.js", loading_method="defer")
     for name in PARTS:
-        if (Path(__file__).parent / f"{name}.py").exists():
-            app.setup_extension(name)
+        app.setup_extension(name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
