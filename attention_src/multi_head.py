@@ -90,7 +90,7 @@ class MultiHeadAttention(nn.Module):
         A query that may look at nothing has zero weights in every head, and
         its output is the constant ``out.bias``.
         """
-        must_be_wide(self.width, query=query)
+        must_be_wide("query", query, self.width)
         scores = self.score(
             split_heads(self.of_query(query), self.heads),
             split_heads(self.of_key(key), self.heads),

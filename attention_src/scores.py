@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .shapes import at_least_one, checked
+from .shapes import at_least_one, checked, must_be_wide
 
 
 class Score(nn.Module):
@@ -227,9 +227,8 @@ def through(layer: nn.Linear, name: str, vectors: Tensor) -> Tensor:
 
 def has_width(name: str, vectors: Tensor, width: int) -> None:
     """Refuse vectors of another width than the score was built for."""
-    if vectors.shape[-1] != width:
-        cure = "give what prepare(key) returned" if name == "prepared" else f"build the score with another {name}_width"
-        raise ValueError(f"{name} must be {width} wide for this score, but is {vectors.shape[-1]} wide; {cure}")
+    cure = "give what prepare(key) returned" if name == "prepared" else f"build the score with another {name}_width"
+    must_be_wide(name, vectors, width, cure)
 
 
 def must_be_as_wide(query: Tensor, key: Tensor) -> None:

@@ -44,7 +44,7 @@ class SelfAttention(nn.Module):
         Float[Tensor, "*batch length length"],
     ]:
         """Give what each place reads, and the weights."""
-        must_be_wide(self.of_query.in_features, x=x)
+        must_be_wide("x", x, self.of_query.in_features)
         query, key = self.of_query(x), self.of_key(x)
         value = self.of_value(x)
         return attend(self.score(query, key), value, mask)

@@ -57,11 +57,7 @@ def at_least_one(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, but is {size}")
 
 
-def must_be_wide(width: int, **vectors: Tensor) -> None:
-    """Refuse vectors of another width than a layer was built for, by their name."""
-    for name, given in vectors.items():
-        if given.shape[-1] != width:
-            raise ValueError(
-                f"{name} must be {width} wide for this layer, but is {given.shape[-1]} wide; "
-                "build it with another width, or map it first"
-            )
+def must_be_wide(name: str, vectors: Tensor, width: int, cure: str = "build it with another width, or map it first"):
+    """Refuse vectors of another width than a layer was built for, by their name, and say how to cure it."""
+    if vectors.shape[-1] != width:
+        raise ValueError(f"{name} must be {width} wide for this layer, but is {vectors.shape[-1]} wide; {cure}")

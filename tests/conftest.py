@@ -36,6 +36,15 @@ def browser():
         yield running
 
 
+@pytest.fixture(scope="module")
+def maths(browser, request):
+    """Calls a function of core.js and of the widget that the test's file is named after, with JSON arguments."""
+    from tests.browser import javascript
+
+    with javascript(browser, request.path.stem.removeprefix("test_widget_")) as call:
+        yield call
+
+
 @pytest.fixture(scope="session")
 def site():
     """The address of the built book, in a sub-folder of its server: a site must not mind where it lies."""

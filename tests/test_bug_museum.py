@@ -57,6 +57,12 @@ def test_there_are_enough_and_no_two_are_alike():
     assert {one.check for one in museum.EXHIBITS} == set(museum.CHECKS)  # no check is there for nothing
 
 
+def test_each_chapter_that_an_exhibit_names_leads_to_it():
+    pages = {path.stem: path.read_text("utf-8") for path in (ROOT / "book").glob("[0-9]*.md")}
+    leading = {stem[3:] for stem, text in pages.items() if "```{bugs-here}\n" in text}
+    assert leading == {one.chapter for one in museum.EXHIBITS}
+
+
 # --- the checker ------------------------------------------------------------------------------------------------------
 
 

@@ -542,7 +542,7 @@ def test_different_widths_are_refused_with_a_way_out(kind):
 def test_a_wrong_width_is_named(name):
     score, (query, key) = build(name), example(name)
     with pytest.raises(
-        ValueError, match=r"query must be 7 wide for this score, but is 6 wide; build .* another query_width"
+        ValueError, match=r"query must be 7 wide for this layer, but is 6 wide; build .* another query_width"
     ):
         score(query[:, :6], key)
     if name != "location":
@@ -553,7 +553,7 @@ def test_a_wrong_width_is_named(name):
 @pytest.mark.parametrize("name", ["additive", "concat"])
 def test_keys_that_nobody_prepared_are_refused(name):
     score, (query, key) = build(name), example(name)
-    with pytest.raises(ValueError, match="prepared must be 13 wide for this score, but is 11 wide; give what prepare"):
+    with pytest.raises(ValueError, match="prepared must be 13 wide for this layer, but is 11 wide; give what prepare"):
         score.compare(query, key)
 
 

@@ -12,7 +12,7 @@ from traitlets import TraitError
 from attention_src.attention import attend, causal_mask
 from attention_src.experiments.cost import widget as arguments
 from attention_src.widgets.blocks import Block, Blocks, Kept
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-blocks"
 PAGE = "book/14_cost.html"
@@ -101,13 +101,6 @@ def test_wrong_examples_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "blocks") as call:
-        yield call
 
 
 def same(maths, widget):

@@ -12,7 +12,7 @@ from traitlets import TraitError
 from attention_src.experiments.structured import widget as arguments
 from attention_src.structured import LinearChainCRF
 from attention_src.widgets.chain import Chain
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-chain"
 PAGE = "book/16_structured.html"
@@ -91,13 +91,6 @@ def test_wrong_examples_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the chain's file with JSON arguments."""
-    with javascript(browser, "chain") as call:
-        yield call
 
 
 def same(maths, widget):

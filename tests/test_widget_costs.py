@@ -22,7 +22,7 @@ from attention_src.experiments.cost import calculator, kept
 from attention_src.multi_head import merge_heads, split_heads
 from attention_src.self_attention import SelfAttention
 from attention_src.widgets.costs import LIMITS, SHOWN, Costs, costs, crossing
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-costs"
 PAGE = "book/14_cost.html"
@@ -145,13 +145,6 @@ def test_wrong_traits_are_refused(name, value, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "costs") as call:
-        yield call
 
 
 def test_the_page_counts_what_python_counts(maths):

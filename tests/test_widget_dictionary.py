@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.query_key_value import dictionary
 from attention_src.query_key_value import SoftDictionary
 from attention_src.widgets.dictionary import SCORES, Dictionary, doubles
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-dictionary"
 PAGE = "book/08_query_key_value.html"
@@ -93,13 +93,6 @@ def test_no_examples_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the dictionary's file with JSON arguments."""
-    with javascript(browser, "dictionary") as call:
-        yield call
 
 
 def same(maths, widget):

@@ -14,7 +14,7 @@ from attention_src.experiments.hierarchical import widget as of_the_page
 from attention_src.hierarchical import DocumentReader, FlatReader
 from attention_src.widgets.base import pack, rounded
 from attention_src.widgets.document import LINES, LONGEST, DocumentWeights
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-document"
 PAGE = "book/15_hierarchical.html"
@@ -129,13 +129,6 @@ def test_wrong_arguments_are_refused(changes, error, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "document") as call:
-        yield call
 
 
 def same(maths, made):

@@ -12,7 +12,7 @@ from attention_src.experiments.hard_attention import arena as of_the_page
 from attention_src.hard_attention import exact_gradient, quality, reinforce
 from attention_src.widgets.chance import uniform
 from attention_src.widgets.estimators import NAMES, Estimators
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-estimators"
 PAGE = "book/09_hard_attention.html"
@@ -144,13 +144,6 @@ def test_wrong_arguments_are_refused(changes, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "estimators") as call:
-        yield call
 
 
 def test_the_page_draws_the_same_numbers(maths):

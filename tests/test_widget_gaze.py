@@ -11,7 +11,7 @@ from traitlets import TraitError
 from attention_src.experiments.looking import widget as arguments
 from attention_src.looking import FEATURES, SHAPES, saliency
 from attention_src.widgets.gaze import PAINT, Gaze
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-gaze"
 PAGE = "book/01_looking.html"
@@ -113,13 +113,6 @@ def test_wrong_scenes_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "gaze") as call:
-        yield call
 
 
 def same(maths, widget):

@@ -11,7 +11,7 @@ from attention_src.hard_attention import Viewer, best, thumbnail
 from attention_src.widgets.base import rounded
 from attention_src.widgets.chance import uniform
 from attention_src.widgets.glimpses import Glimpses
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-glimpses"
 PAGE = "book/09_hard_attention.html"
@@ -101,13 +101,6 @@ def test_wrong_arguments_are_refused(changes, error, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "glimpses") as call:
-        yield call
 
 
 def same(maths, shown):

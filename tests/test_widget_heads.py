@@ -13,7 +13,7 @@ from attention_src.experiments.multi_head import widget as of_the_page
 from attention_src.multi_head import Asker, ByName, without_heads
 from attention_src.widgets.base import rounded
 from attention_src.widgets.heads import Heads
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-heads"
 PAGE = "book/11_multi_head.html"
@@ -144,13 +144,6 @@ def test_wrong_changes_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "heads") as call:
-        yield call
 
 
 def same(maths, shown):

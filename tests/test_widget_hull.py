@@ -15,7 +15,7 @@ from attention_src.experiments import pointer_networks as experiment
 from attention_src.pointer_networks import FixedDictionary, LookAround, PointerNetwork, ReadInOrder
 from attention_src.widgets import base
 from attention_src.widgets.hull import Hull, first_best
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-hull"
 PAGE = "book/17_pointer_networks.html"
@@ -130,13 +130,6 @@ def test_wrong_arguments_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "hull") as call:
-        yield call
 
 
 def same(maths, widget):

@@ -15,7 +15,7 @@ from attention_src.positions import sinusoidal
 from attention_src.transformer import Transformer
 from attention_src.widgets.base import rounded
 from attention_src.widgets.layers import Layers
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-layers"
 PAGE = "book/13_transformer.html"
@@ -226,13 +226,6 @@ def test_wrong_arguments_are_refused(changes, error, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "layers") as call:
-        yield call
 
 
 def same(maths, made):

@@ -11,7 +11,7 @@ from traitlets import TraitError
 from attention_src.alignment import alignment_error_rate, hardest
 from attention_src.experiments.alignment import widget
 from attention_src.widgets.links import AlignmentLinks
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-links"
 PAGE = "book/07_alignment.html"
@@ -104,13 +104,6 @@ def test_bad_traits_are_named(name, value, message):
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "links") as call:
-        yield call
 
 
 def same(maths, made):

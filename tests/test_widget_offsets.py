@@ -9,7 +9,7 @@ from traitlets import TraitError
 from attention_src.experiments.positions import pair as of_the_page
 from attention_src.positions import moving, sinusoidal
 from attention_src.widgets.offsets import KINDS, Offsets, scores
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, opened, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, opened, staged
 
 LIVE = "#widget-offsets"
 PAGE = "book/12_positions.html"
@@ -114,13 +114,6 @@ def test_wrong_arguments_are_refused(changes, error, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of the widget's files with JSON arguments."""
-    with javascript(browser, "offsets") as call:
-        yield call
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ from attention_src.experiments.positions import widget as of_the_page
 from attention_src.positions import KINDS, PlacedNetwork, rotary, sinusoidal
 from attention_src.widgets.base import rounded
 from attention_src.widgets.places import Places
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-places"
 PAGE = "book/12_positions.html"
@@ -109,13 +109,6 @@ def test_wrong_models_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "places") as call:
-        yield call
 
 
 def same(maths, shown):

@@ -19,7 +19,7 @@ from attention_src.scores import (
 )
 from attention_src.widgets import base
 from attention_src.widgets.plane import Plane
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-plane"
 PAGE = "book/03_attention.html"
@@ -131,13 +131,6 @@ def test_wrong_traits_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the plane's file with JSON arguments."""
-    with javascript(browser, "plane") as call:
-        yield call
 
 
 def test_every_score_is_pythons(maths):

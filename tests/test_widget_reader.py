@@ -12,7 +12,7 @@ from attention_src.experiments.query_key_value import passage_reader
 from attention_src.query_key_value import Reader
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reader import PassageReader
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-reader"
 PAGE = "book/08_query_key_value.html"
@@ -95,13 +95,6 @@ def test_wrong_arguments_are_refused(changes, error, message):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the reader's file with JSON arguments."""
-    with javascript(browser, "reader") as call:
-        yield call
 
 
 def same(maths, made):

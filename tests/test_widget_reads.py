@@ -14,7 +14,7 @@ from attention_src.self_attention import LanguageModel, Recurrence, SelfAttentio
 from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.reads import Reads
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-reads"
 PAGE = "book/10_self_attention.html"
@@ -122,13 +122,6 @@ def test_a_word_that_it_does_not_know_is_an_error():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the widget's file with JSON arguments."""
-    with javascript(browser, "reads") as call:
-        yield call
 
 
 def same(maths, made):

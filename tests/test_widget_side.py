@@ -19,7 +19,7 @@ from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.side import Side
 from attention_src.widgets.translation import compare
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 ENGLISH, FRENCH = Vocabulary(ENGLISH_FRENCH.source_words), Vocabulary(ENGLISH_FRENCH.target_words)
 SIZES = len(ENGLISH), len(FRENCH)
@@ -126,12 +126,6 @@ def test_models_that_are_too_large_together_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    with javascript(browser, "side") as call:
-        yield call
 
 
 STEP = """(w, source, given) => {

@@ -23,7 +23,7 @@ from attention_src.widgets import base
 from attention_src.widgets.base import rounded
 from attention_src.widgets.steps import LONGEST_ANSWER, Steps
 from attention_src.widgets.translation import gold_cells
-from tests.browser import PHONE, ROOT, check_access, javascript, opened, serve
+from tests.browser import PHONE, ROOT, check_access, opened, serve
 from tests.test_widgets_browser import CONF, build
 
 ENGLISH, FRENCH = Vocabulary(ENGLISH_FRENCH.source_words), Vocabulary(ENGLISH_FRENCH.target_words)
@@ -150,12 +150,6 @@ def same_step(page, widget, number=0):
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    with javascript(browser, "steps") as call:
-        yield call
 
 
 SIZES = {

@@ -11,7 +11,7 @@ from attention_src.experiments import luong as experiment
 from attention_src.luong import AroundAGuess, AroundTheStep, Everywhere, Luong
 from attention_src.scores import Bilinear
 from attention_src.widgets.window import Window
-from tests.browser import DESKTOP, PHONE, check_access, check_inside, javascript, staged
+from tests.browser import DESKTOP, PHONE, check_access, check_inside, staged
 
 LIVE = "#widget-window"
 PAGE = "book/06_luong.html"
@@ -147,13 +147,6 @@ def test_wrong_traits_are_refused():
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def maths(browser):
-    """Calls a function of core.js and of the window's file with JSON arguments."""
-    with javascript(browser, "window") as call:
-        yield call
 
 
 def compare(maths, widget):

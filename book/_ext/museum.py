@@ -1,7 +1,7 @@
-"""The bug museum: ``{exhibits} masks`` shows the exhibits of a family, ``{museum-table}`` lists all of them, and
-``{museum-checks}`` says which check finds which.
+"""The bug museum: ``{exhibits} masks`` shows the exhibits of a family, ``{museum-table}`` lists all of them,
+``{museum-checks}`` says which check finds which, and ``{bugs-here}`` names in a chapter those that it explains.
 
-All three read ``attention_src/exercises/bug_museum.py``, which says what an exhibit is.
+All of them read ``attention_src/exercises/bug_museum.py``, which says what an exhibit is.
 """
 
 import os
@@ -117,8 +117,22 @@ class Checks(MuseumDirective):
         return self.parse(lines)
 
 
+class BugsHere(MuseumDirective):
+    """The exhibits whose right code stands in this chapter."""
+
+    def run(self):
+        """Return one line with a link to each."""
+        stem = self.env.docname.rpartition("/")[2][3:]
+        found = [f"{{ref}}`{anchor(one)}`" for one in museum.EXHIBITS if one.chapter == stem]
+        if not found:
+            raise self.error(f"no exhibit of the bug museum names the chapter {stem!r}: leave this line out")
+        many = "These bugs stand" if len(found) > 1 else "This bug stands"
+        return self.parse([f"{many} in the bug museum, and you can write the test that finds it: {' · '.join(found)}."])
+
+
 def setup(app):
     """Register the directives."""
+    app.add_directive("bugs-here", BugsHere)
     app.add_directive("exhibits", Exhibits)
     app.add_directive("museum-table", Table)
     app.add_directive("museum-checks", Checks)
