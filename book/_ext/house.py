@@ -27,7 +27,7 @@ LOGGER = logging.getLogger(__name__)
 # The extensions beside this one.
 PARTS = (
     *("frontpage", "results", "figures", "widgets", "claims", "papers"),
-    *("questions", "interviews", "glossary", "sharing", "museum"),
+    *("questions", "interviews", "glossary", "sharing", "museum", "spacing"),
 )
 
 MATHJAX_FILES = ("tex-chtml.js", "input/tex/extensions/html.js", "input/tex/extensions/boldsymbol.js")

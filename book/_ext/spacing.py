@@ -1,0 +1,38 @@
+"""Keeps a number and its percent sign on one line, as the results' roles do for the numbers that they write."""
+
+import re
+
+from docutils import nodes
+from results import SPACE
+from sphinx.transforms import SphinxTransform
+
+AS_TYPED = (nodes.literal, nodes.math, nodes.raw, nodes.FixedTextElement)
+
+
+class KeepPercentSigns(SphinxTransform):
+    """Put a space that does not break before each percent sign of prose."""
+
+    default_priority = 850  # when the roles have written their numbers
+
+    def apply(self, **kwargs):
+        """Replace what a reader reads as text, and nothing that is quoted as typed."""
+        for text in list(self.document.findall(nodes.Text)):
+            if not isinstance(text.parent, AS_TYPED) and (kept := kept_together(text)) != text:
+                text.parent.replace(text, nodes.Text(kept))
+
+
+def kept_together(text: str) -> str:
+    """A text whose percent signs stay with what they follow.
+
+    A text may begin with the sign, behind the number of a role.
+
+    >>> kept_together("About 80 % of them")
+    'About 80\\xa0% of them'
+    """
+    return re.sub(r"(?<=\d) %|^ %", f"{SPACE}%", text)
+
+
+def setup(app):
+    """Register the transform."""
+    app.add_transform(KeepPercentSigns)
+    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
