@@ -1,7 +1,7 @@
 """The ledger of claims: what the five notes say, a verdict on it, and the evidence.
 
-``{claims} 05_bahdanau`` lists the claims that a chapter settles, ``{ledger}`` all of them with their evidence and their
-place in the notes. Both read ``book/claims.yml``, whose head says how a claim is written down.
+``{claims}`` lists the claims that its chapter settles, ``{ledger}`` all of them with their evidence and their place in
+the notes. Both read ``book/claims.yml``, whose head says how a claim is written down.
 """
 
 import html
@@ -30,6 +30,10 @@ VERDICTS = {
 }
 KINDS = {"test", "rule", "cell", "cite"}
 PLACE = "place of the book"
+ABOVE = (
+    "Sentences that one reads in notes on attention, and what this chapter found. "
+    "{doc}`All of them, with their evidence </book/claims>`, stand on one page."
+)
 
 
 class ClaimsError(ValueError):
@@ -134,14 +138,13 @@ class ClaimsDirective(SphinxDirective):
 class ChapterClaims(ClaimsDirective):
     """The claims that a chapter settles, each with a link to its evidence."""
 
-    required_arguments = 1
-
     def build(self, ledger: Ledger):
-        """Return one box a claim."""
-        here = [claim for claim in ledger.claims if claim.chapter == self.arguments[0]]
+        """Return a sentence that leads to all of them, and one box a claim."""
+        chapter = self.env.docname.rpartition("/")[2]
+        here = [claim for claim in ledger.claims if claim.chapter == chapter]
         if not here:
-            raise ClaimsError(f"no claim belongs to the chapter {self.arguments[0]!r}")
-        found = []
+            raise ClaimsError(f"no claim belongs to the chapter {chapter!r}")
+        found = [self.paragraph(ABOVE)]
         for claim in here:
             box = self.head(claim)
             box[-1] += [nodes.Text(" "), self.link("book/claims", f"claim-{claim.id}".lower(), "The evidence")]
