@@ -119,3 +119,27 @@ def test_a_number_can_stand_on_every_weight(theme, step):
     ground = PALETTE["weights"][theme][step]
     best = max(contrast(PALETTE[theme][name], ground) for name in ("paper", "ink"))
     assert best >= READABLE, f"step {step} in {theme}: {best:.2f}"
+
+
+def between(theme: str, weight: float) -> np.ndarray:
+    """Return the linear colour of a weight, mixed in OKLab as a widget's page does it."""
+    place = 4 * weight
+    low = min(3, int(place))
+    one, other = (oklab(linear(colour)) / 100 for colour in PALETTE["weights"][theme][low : low + 2])
+    mixed = np.linalg.solve(TO_LAB, one + (other - one) * (place - low)) ** 3
+    return np.clip(np.linalg.solve(TO_CONES, mixed), 0, 1)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [("core.js", r"weight > ([\d.]+) \? \"var\(--wa-paper\)"), ("reader.py", r"\"paper\" if weight > ([\d.]+) else")],
+)
+def test_widgets_write_in_the_ink_that_is_read_best_on_each_weight(theme, file, pattern):
+    (threshold,) = re.findall(pattern, (ROOT / "attention_src" / "widgets" / file).read_text("utf-8"))
+    for weight in np.linspace(0, 1, 201):
+        ground = between(theme, weight) @ [0.2126, 0.7152, 0.0722] + 0.05
+        inks = (linear(PALETTE[theme][name]) @ [0.2126, 0.7152, 0.0722] + 0.05 for name in ("ink", "paper"))
+        ink, paper = (max(ground, one) / min(ground, one) for one in inks)
+        chosen, other = (paper, ink) if weight > float(threshold) else (ink, paper)
+        assert chosen >= min(other, 3.7), f"{weight}: {chosen:.2f}"  # no ink has 4.5 on weights of about two thirds

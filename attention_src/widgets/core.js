@@ -288,7 +288,7 @@ export function weightColour(weight) {
   const place = 4 * Math.max(0, Math.min(1, weight || 0)), low = Math.min(3, Math.floor(place));
   return `color-mix(in oklab, var(--wa-weight-${low + 1}) ${(100 * (place - low)).toFixed(1)}%, var(--wa-weight-${low}))`;
 }
-export const weightInk = weight => (weight > 0.55 ? "var(--wa-paper)" : "var(--wa-ink)");
+export const weightInk = weight => (weight > 0.65 ? "var(--wa-paper)" : "var(--wa-ink)");
 
 // A finger that holds a handle does not scroll the page; elsewhere on the picture it does. (touch-action on a part of an SVG has no effect.)
 export const keepFinger = (picture, holds) => picture.addEventListener("touchstart", event => { if (holds()) event.preventDefault(); }, { passive: false });

@@ -167,7 +167,7 @@ class PassageReader(Widget):
                 for word, weight in zip(self.sentence(fact), weights, strict=True):
                     wide = len(word) + 1.6
                     axes.add_patch(Rectangle((x, y - 0.4), wide, 0.8, color=scale(min(weight, 1.0)), linewidth=0))
-                    ink = colours["paper" if weight > 0.55 else "ink"]
+                    ink = colours["paper" if weight > 0.65 else "ink"]
                     axes.text(x + wide / 2, y, word, ha="center", va="center", color=ink)
                     x += wide + 0.3
                 axes.text(48, y, f"{100 * mass:.0f} %", ha="right", va="center")
