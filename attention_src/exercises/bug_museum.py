@@ -771,8 +771,8 @@ EXHIBITS = (
         check="by hand",
         symptom="Each head turns all its words by the same angle. A turn that is the same for all words changes no "
         "score, so the network is told no places at all.",
-        lives="Any sizes fit, and with a causal mask a network finds places by itself ({chapter}`positions`); it "
-        "only learns more slowly.",
+        lives="Any sizes fit, and a causal mask alone tells a network some of the order ({chapter}`positions`); it "
+        "only learns less well.",
         fix="Turn along the axis of the places, and see that the heads agree.",
         seen="mlfoundations/open_lm#4 and tensorgi/TPA#4, both found by people who read the code. A cousin that "
         "crashed on its own example was found sooner: labmlai/annotated_deep_learning_paper_implementations#215.",
