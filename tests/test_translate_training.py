@@ -167,6 +167,19 @@ def test_buckets_hold_every_row_once_and_are_full():
     assert sorted(np.concatenate(list(buckets.in_order())).tolist()) == list(range(100, 2000))
 
 
+def test_each_epoch_shuffles_the_batches_and_who_is_together():
+    lengths = np.arange(3, 41).repeat(50)
+    corpus = sides([(n, n) for n in lengths])
+    buckets = Buckets(corpus, np.arange(len(lengths)), tokens=300, seed=5)
+    epochs = [[buckets.at(epoch * len(buckets) + place) for place in range(len(buckets))] for epoch in range(2)]
+    orders = [[int(lengths[rows].max()) for rows in batches] for batches in epochs]
+    assert orders[0] != orders[1]
+    for order in orders:
+        assert abs(np.corrcoef(order, range(len(order)))[0, 1]) < 0.3  # sorted by length it is 1
+    together = [{frozenset(rows.tolist()) for rows in batches} for batches in epochs]
+    assert len(together[0] & together[1]) < len(buckets) / 10
+
+
 def test_a_sentence_larger_than_a_batch_is_a_batch():
     assert [len(rows) for rows in Buckets(sides([(9, 1), (2, 3), (1, 9)]), np.arange(3), 5, 0).in_order()] == [1, 1, 1]
 
