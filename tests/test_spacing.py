@@ -1,4 +1,6 @@
-"""A percent sign stays with its number."""
+"""A percent sign stays with its number, and short code on its line."""
+
+import re
 
 from tests.sphinx_pages import build, extension
 
@@ -21,3 +23,10 @@ def test_a_percent_sign_stays_on_the_line_of_its_number(tmp_path):
     assert "60 % 7" in page
     assert "50 % of this" in page
     assert ">70\xa0%<" not in page
+
+
+def test_short_code_is_marked_and_long_code_may_break(tmp_path):
+    page = "# Code\n\n`--source a.en` and `attention_src.experiments.results`.\n"
+    html = build(tmp_path, {"index.md": page}, extensions=("spacing",)).html("index")
+    short = ["short" in kind for kind in re.findall(r'<code class="([^"]+)">', html)]
+    assert short == [True, False]

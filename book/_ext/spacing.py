@@ -1,4 +1,4 @@
-"""Keeps a number and its percent sign on one line, as the results' roles do for the numbers that they write."""
+"""Keeps on one line what belongs together: a number and its percent sign, and the letters of a short name of code."""
 
 import re
 
@@ -6,6 +6,7 @@ from docutils import nodes
 from results import SPACE
 from sphinx.transforms import SphinxTransform
 
+LONGEST = 22  # letters of code that fit on a line of a phone beside a word or two
 AS_TYPED = (nodes.literal, nodes.math, nodes.raw, nodes.FixedTextElement)
 
 
@@ -21,6 +22,18 @@ class KeepPercentSigns(SphinxTransform):
                 text.parent.replace(text, nodes.Text(kept))
 
 
+class KeepShortCode(SphinxTransform):
+    """Mark code of short words for the style sheet: else a line ends within --source, behind its second hyphen."""
+
+    default_priority = 850
+
+    def apply(self, **kwargs):
+        """Give such code a class."""
+        for code in self.document.findall(nodes.literal):
+            if max(map(len, code.astext().split()), default=0) <= LONGEST:
+                code["classes"].append("short")
+
+
 def kept_together(text: str) -> str:
     """A text whose percent signs stay with what they follow.
 
@@ -33,6 +46,7 @@ def kept_together(text: str) -> str:
 
 
 def setup(app):
-    """Register the transform."""
+    """Register the transforms."""
     app.add_transform(KeepPercentSigns)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    app.add_transform(KeepShortCode)
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
