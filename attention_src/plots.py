@@ -168,8 +168,9 @@ def lines_over_seeds(
         shifted = places + (index - (len(tables) - 1) / 2) * 0.05 * step  # side by side, so that no bar hides another
         _one_series(ax, shifted, table, LIGHT[colour], dash, marker)
     if not numbers or len(x) <= 8:
-        ax.set_xticks(places, [f"{point:g}" if numbers else str(point) for point in x])
-    ax.set_xlim(places[0] - 0.25 * step, places[-1] + 0.25 * step)
+        ax.set_xticks(places, [f"{point:,g}" if numbers else str(point) for point in x])
+    margin = max(0.25 * step, 0.03 * (places[-1] - places[0]))  # so that the edge cuts no mark
+    ax.set_xlim(places[0] - margin, places[-1] + margin)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(axis="y")
     _direct_labels(ax, {name: np.median(table, axis=0) for name, table in tables.items()}, marked=True)
@@ -439,11 +440,11 @@ def _label_cells(ax, rows, columns, cell):
     ax.invert_yaxis()
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=turned)
-    for label in ax.get_xticklabels():
-        label.set(ha="left", va="center" if turned == 90 else "bottom", rotation_mode="anchor")
     if cell <= 0.2:
         ax.tick_params(labelsize=8)
     ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False, pad=3)
+    for label in ax.get_xticklabels():  # those above the grid, now that they are shown
+        label.set(ha="left", va="center" if turned == 90 else "bottom", rotation_mode="anchor")
     for side in ax.spines.values():
         side.set_visible(False)
 

@@ -194,8 +194,8 @@ class FixedDictionary(PointerNetwork):
         width = places.mask.shape[1]
         if width > self.readout.out_features:
             raise ValueError(
-                f"inputs has {width - 1} places, but this dictionary has the numbers 1 to "
-                f"{self.readout.out_features - 1}: it cannot say more"
+                f"inputs has {width - 1} places, but this dictionary "
+                f"has the numbers 1 to {self.readout.out_features - 1}: it cannot say more"
             )
         scores = self.score.compare(states, places.key)
         context, _ = attend(scores, places.states, places.mask[:, None])

@@ -165,7 +165,7 @@ def test_a_wrong_format_is_named(form):
 def test_an_interval_as_text():
     assert pages.show_interval(Interval(96, 94, 98, ()), ".0f%").replace("\xa0", " ") == "96 % (94 to 98)"
     assert pages.show_interval(Interval(1, 1, 1, ()), "%").replace("\xa0", " ") == "100 % (every seed)"
-    assert pages.show_interval(Interval(-1, -2.5, 0, ()), ".1f") == "−1.0 (−2.5 to 0.0)"
+    assert pages.show_interval(Interval(-1, -2.5, 0, ()), ".1f").replace("\xa0", " ") == "−1.0 (−2.5 to 0.0)"
 
 
 # --- in pages --------------------------------------------------------------------------------------------------------

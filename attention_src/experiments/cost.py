@@ -460,7 +460,7 @@ def _time_chart(how: str, labels: dict[int, str]) -> Callable[[Results], Figure]
         lengths = [f"{length:,}" for length in SETTINGS[how]["lengths"]]
         series = {
             LABELS[name]: np.log10(results.table(f"{how}.{name}.ms")[1])
-            for name in ("attention", "recurrence", "blocks", "near", "convolution")
+            for name in ("attention", "recurrence", "near", "convolution", "blocks")
         }
         axes = _logarithmic(labels)
         return plots.lines_over_seeds(lengths, series, xlabel="length, words", ylabel="a step of training, ms", ax=axes)

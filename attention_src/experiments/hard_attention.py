@@ -518,7 +518,8 @@ def draw_picture(axes: Axes, pixels: Sequence, places: Sequence[int] = ()) -> No
             ha="center",
             va="bottom" if above else "top",
             color=plots.LIGHT["query"],
-            fontsize=9,
+            fontsize=10,
+            bbox={"facecolor": plots.LIGHT["paper"], "edgecolor": "none", "pad": 0.8},
         )
     _bare(axes)
 

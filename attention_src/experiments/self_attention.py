@@ -653,7 +653,7 @@ def _gradient_chart(results: Results) -> Figure:
         norms = np.array(results.table(f"gradient.{part}")[1], float)
         series[label] = np.log10(np.maximum(norms, 10.0**LOWEST))
     gaps = [str(gap) for gap in SETTINGS["gradient"]["gaps"]]
-    return plots.lines_over_seeds(gaps, series, xlabel="places in between", ylabel="gradient, power of ten")
+    return plots.lines_over_seeds(gaps, series, xlabel="distance, places", ylabel="gradient, power of ten")
 
 
 LOWEST = -12  # where a gradient of exactly 0 is drawn

@@ -509,8 +509,8 @@ def _tagging_chart(results: Results) -> Figure:
     kinds = {
         "GRU, chain": "gru_chain",
         "GRU, softmax": "gru_softmax",
-        "chain": "alone_chain",
-        "softmax": "alone_softmax",
+        "word, chain": "alone_chain",
+        "word, softmax": "alone_softmax",
     }
     series = {}
     for name, part in kinds.items():

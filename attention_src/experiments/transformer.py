@@ -388,7 +388,7 @@ def _by_length(parts: dict[str, tuple[str, str]]) -> Callable[[Results], Figure]
 
 
 def _curves(results: Results) -> Figure:
-    labels = {"post_cold": "after, none", "post_warm": "after, warm-up", "pre_cold": "in front, none"}
+    labels = {"post_cold": "after, no warm-up", "post_warm": "after, warm-up", "pre_cold": "in front, no warm-up"}
     tables = {label: results.table(f"norms.{name}.curve")[1] for name, label in labels.items()}
     steps = [NORMS["last"] * (point + 1) for point in range(NORMS["steps"] // NORMS["last"])]
     return plots.lines_over_seeds(steps, tables, xlabel="training step", ylabel="loss")

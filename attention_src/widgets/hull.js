@@ -174,7 +174,7 @@ function render({ model, el }) {
   const rows = h("ul", { class: "hu-list" }), message = h("p", { class: "hu-message" }), about = h("p", { class: "hu-about" });
   frame(el, "A trained pointer network draws a hull");
   el.append(h("div", { class: "hu-both" },
-    h("div", { class: "hu-left" }, plane, h("p", { class: "hu-legend" }, "Darker: more weight at this step. Arrow: where it points.")),
+    h("div", { class: "hu-left" }, plane, h("p", { class: "hu-legend" }, "Stronger colour: more weight at this step. Arrow: where it points.")),
     h("div", { class: "hu-right" }, h("div", { class: "hu-row" }, back, next, h("span", { class: "hu-step" }, count, slider)), message, rows,
       h("p", { class: "hu-truth" }, h("label", {}, box, " Show the true hull")))),
   h("div", { class: "hu-row" }, more, fewer, none), h("div", { class: "hu-row", role: "group", "aria-label": "Examples" }, h("span", {}, "Examples "), ...examples), about);

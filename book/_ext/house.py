@@ -296,7 +296,7 @@ def number_chapters(collector, env) -> list[str]:
 
 # --- what a page loads -----------------------------------------------------------------------------------------------
 
-UNUSED = ("basic.css", "pygments.css", "mystnb.")  # house.css does their work
+UNUSED = ("basic.css", "pygments.css", "mystnb.", "copybutton.css")  # house.css does their work
 ONLY_WITH = {  # how a script's or style sheet's name begins: what stands in the pages that need it
     "sphinx-design": 'class="sd-',
     "design-tabs": 'class="sd-',

@@ -250,7 +250,11 @@ def drawn(values: tuple[float, ...], median: float, scale: Scale) -> str:
     def at(value):
         return f"--at: {100 * (scale.times * value - scale.low) / (scale.high - scale.low):.4g}%"
 
-    ends = [f"{show(end)}{SPACE}{html.escape(scale.unit)}".strip(SPACE) for end in (scale.low, scale.high)]
+    units = ("%" if scale.unit == "%" else ""), scale.unit  # not "1 times"
+    ends = [
+        f"{show(end)}{SPACE}{html.escape(unit)}".strip(SPACE)
+        for end, unit in zip((scale.low, scale.high), units, strict=True)
+    ]
     middle = f"{show(scale.times * median)}{SPACE}{html.escape(scale.unit)}".strip(SPACE)
     dots = "".join(f'<i class="seed" style="{at(value)}"></i>' for value in values)
     return (

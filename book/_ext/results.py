@@ -79,11 +79,14 @@ def show(number: float, form: str = "") -> str:
 
 
 def show_interval(interval: Interval, form: str = "") -> str:
-    """The median with the smallest and the largest in brackets: ``96 % (94 to 98)``."""
+    """The median with the smallest and the largest in brackets: ``96 % (94 to 98)``.
+
+    A narrow cell of a table breaks in front of the brackets, and not within them.
+    """
     middle, low, high = (show(number, form) for number in interval[:3])
     if low == high:
-        return f"{middle} (every seed)"
-    return f"{middle} ({low.removesuffix(SPACE + '%')} to {high.removesuffix(SPACE + '%')})"
+        return f"{middle} (every{SPACE}seed)"
+    return f"{middle} ({low.removesuffix(SPACE + '%')}{SPACE}to{SPACE}{high.removesuffix(SPACE + '%')})"
 
 
 def measured_node(text: str, interval: Interval, form: str) -> measured:

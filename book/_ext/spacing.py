@@ -1,4 +1,7 @@
-"""Keeps on one line what belongs together: a number and its percent sign, and the letters of a short name of code."""
+"""Keeps on one line what belongs together.
+
+A number stays with its percent sign, a formula with the comma behind it, and a short name of code in one piece.
+"""
 
 import re
 
@@ -34,6 +37,34 @@ class KeepShortCode(SphinxTransform):
                 code["classes"].append("short")
 
 
+class KeepMarksWithMaths(SphinxTransform):
+    """Let no line begin with the comma behind a formula: a browser may break a line at either side of a formula."""
+
+    default_priority = 850
+
+    def apply(self, **kwargs):
+        """Put a formula and what touches it into one span that does not break."""
+        for formula in list(self.document.findall(nodes.math)):
+            line = formula.parent
+            place = line.index(formula)
+            before, after = (line[i] if 0 <= i < len(line) else None for i in (place - 1, place + 1))
+            head, opening = cut(before, r"(?s)(.*?)([(\[“]*)")
+            closing, tail = cut(after, r"(?s)([^\s]{0,3}(?=\s|$)|[.,;:)\]”’]*)(.*)")
+            if opening or closing:
+                span = nodes.inline("", "", *texts(opening), formula.deepcopy(), *texts(closing), classes=["together"])
+                line[place - bool(before) : place + 1 + bool(after)] = [*texts(head), span, *texts(tail)]
+
+
+def texts(text: str) -> list[nodes.Text]:
+    """A text as a list of nodes: none if it is empty."""
+    return [nodes.Text(text)] if text else []
+
+
+def cut(text: nodes.Node | None, pattern: str) -> tuple[str, str]:
+    """The two parts of a text; of what is no text, nothing."""
+    return re.fullmatch(pattern, text).groups() if isinstance(text, nodes.Text) else ("", "")
+
+
 def kept_together(text: str) -> str:
     """A text whose percent signs stay with what they follow.
 
@@ -48,5 +79,6 @@ def kept_together(text: str) -> str:
 def setup(app):
     """Register the transforms."""
     app.add_transform(KeepPercentSigns)
+    app.add_transform(KeepMarksWithMaths)
     app.add_transform(KeepShortCode)
-    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -58,11 +58,20 @@
           box.tabIndex = 0;
           box.setAttribute("role", "group");
           box.setAttribute("aria-label", `${label}, scrolls sideways`);
+          box.addEventListener("scroll", () => sayMore(box), { passive: true });
         } else if (!wide && box.getAttribute("aria-label") === `${label}, scrolls sideways`) {
           for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
         }
+        sayMore(box);
       }
     }
+  }
+
+  // Where a box goes on, its edge fades: a phone shows no scroll bar, and a cut equation can look whole.
+  function sayMore(box) {
+    const left = box.scrollLeft > 1, right = box.scrollLeft + box.clientWidth < box.scrollWidth - 1;
+    box.toggleAttribute("data-more-left", left);
+    box.toggleAttribute("data-more-right", right);
   }
 
   function watchScrollers() {
