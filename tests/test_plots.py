@@ -86,6 +86,18 @@ def test_the_number_in_a_cell_can_be_read_in_both_themes(weight):
         assert plots._contrast(cell, text) > 3
 
 
+def test_turned_labels_begin_over_their_columns():
+    columns = ["anna ate figs", "mary went to rome", "what did anna eat?"]
+    figure = plots.heatmap(np.eye(3), columns, columns)
+    axes = figure.axes[0]
+    figure.canvas.draw()
+    labels = [label for label in axes.get_xticklabels() if label.get_visible()]
+    assert [label.get_text() for label in labels] == columns
+    for column, label in enumerate(labels):
+        begins = axes.transData.inverted().transform(label.get_window_extent().min)[0]
+        assert column + 0.2 < begins < column + 0.8
+
+
 def test_contrast_by_hand():
     assert plots._contrast("white", "black") == pytest.approx(21)
     assert plots._contrast("#777777", "white") == pytest.approx(4.48, abs=0.01)  # the known border of 4.5
