@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.sphinx_pages import build, extension
 
 extension("spacing")  # so that Sphinx finds it
@@ -30,3 +32,23 @@ def test_short_code_is_marked_and_long_code_may_break(tmp_path):
     html = build(tmp_path, {"index.md": page}, extensions=("spacing",)).html("index")
     short = ["short" in kind for kind in re.findall(r'<code class="([^"]+)">', html)]
     assert short == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("It is $x$, and $y$.", [("x", ","), ("y", ".")]),
+        ("Of ($x$) one, $n$-th, $x$.", [("(x)", ""), ("n", "-th"), ("x", ".")]),
+        ("No $x$ here, $y$ *there*.", []),
+        ("Both local-m and local-p, not a well-known one.", [("local-m", ""), ("local-p", "")]),
+        ("The link not–ne, but `a-b` and $c-d$ are.", [("not–ne", "")]),
+    ],
+)
+def test_a_formula_keeps_its_marks_and_a_name_its_letters(tmp_path, text, kept):
+    settings = {"myst_enable_extensions": ["dollarmath"]}
+    built = build(tmp_path, {"index.md": f"# Page\n\n{text}\n"}, extensions=("spacing",), **settings)
+    spans = re.findall(
+        r'<span class="together">((?:<span class="math[^>]*>.*?</span>|[^<])*)</span>', built.html("index")
+    )
+    assert [re.sub(r"<[^>]+>|\\[()]", "", span) for span in spans] == ["".join(one) for one in kept]
+    assert built.text("index").count("one") == text.count("one")

@@ -1,6 +1,7 @@
 """Keeps on one line what belongs together.
 
-A number stays with its percent sign, a formula with the comma behind it, and a short name of code in one piece.
+A number stays with its percent sign, a formula with the comma behind it, and in one piece stay a short name of code, a
+name such as local-m and two linked words.
 """
 
 import re
@@ -10,6 +11,7 @@ from results import SPACE
 from sphinx.transforms import SphinxTransform
 
 LONGEST = 22  # letters of code that fit on a line of a phone beside a word or two
+NAME = re.compile(r"(\b\w+-\w\b|\b\w+–\w+\b)")
 AS_TYPED = (nodes.literal, nodes.math, nodes.raw, nodes.FixedTextElement)
 
 
@@ -60,6 +62,24 @@ def texts(text: str) -> list[nodes.Text]:
     return [nodes.Text(text)] if text else []
 
 
+class KeepNames(SphinxTransform):
+    """Put what a hyphen or a dash joins closely, local-m or not–ne, into a span that does not break."""
+
+    default_priority = 851  # the spans of formulas stand
+
+    def apply(self, **kwargs):
+        """Cut each text at such names."""
+        for text in list(self.document.findall(nodes.Text)):
+            parts = NAME.split(text)
+            if len(parts) > 1 and not isinstance(text.parent, AS_TYPED):
+                named = [
+                    nodes.inline("", part, classes=["together"]) if place % 2 else nodes.Text(part)
+                    for place, part in enumerate(parts)
+                    if part
+                ]
+                text.parent.replace(text, named)
+
+
 def cut(text: nodes.Node | None, pattern: str) -> tuple[str, str]:
     """The two parts of a text; of what is no text, nothing."""
     return re.fullmatch(pattern, text).groups() if isinstance(text, nodes.Text) else ("", "")
@@ -80,5 +100,6 @@ def setup(app):
     """Register the transforms."""
     app.add_transform(KeepPercentSigns)
     app.add_transform(KeepMarksWithMaths)
+    app.add_transform(KeepNames)
     app.add_transform(KeepShortCode)
-    return {"version": "1", "env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 4, "parallel_read_safe": True, "parallel_write_safe": True}
