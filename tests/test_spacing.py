@@ -38,7 +38,7 @@ def test_short_code_is_marked_and_long_code_may_break(tmp_path):
     ("text", "kept"),
     [
         ("It is $x$, and $y$.", [("x", ","), ("y", ".")]),
-        ("Of ($x$) one, $n$-th, $x$.", [("(x)", ""), ("n", "-th"), ("x", ".")]),
+        ("Of ($x$) one, $n$-th, $x$.", [("(x)", ""), ("n", "-th,"), ("x", ".")]),
         ("No $x$ here, $y$ *there*.", []),
         ("Both local-m and local-p, not a well-known one.", [("local-m", ""), ("local-p", "")]),
         ("The link not–ne, but `a-b` and $c-d$ are.", [("not–ne", "")]),

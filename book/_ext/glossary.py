@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from house import ROOT, chapter_number, is_notebook
+from results import SPACE
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -182,7 +183,7 @@ class Terms(SphinxDirective):
             )
         chapter = addnodes.pending_xref(
             "",
-            nodes.inline("", f"Chapter {chapter_number(page)}"),
+            nodes.inline("", f"Chapter{SPACE}{chapter_number(page)}"),
             refdomain="std",
             reftype="doc",
             reftarget=f"/{page}",

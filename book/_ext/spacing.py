@@ -51,7 +51,7 @@ class KeepMarksWithMaths(SphinxTransform):
             place = line.index(formula)
             before, after = (line[i] if 0 <= i < len(line) else None for i in (place - 1, place + 1))
             head, opening = cut(before, r"(?s)(.*?)([(\[“]*)")
-            closing, tail = cut(after, r"(?s)([^\s]{0,3}(?=\s|$)|[.,;:)\]”’]*)(.*)")
+            closing, tail = cut(after, r"(?s)([^\s]{0,6}(?=\s|$)|[.,;:)\]”’]*)(.*)")
             if opening or closing:
                 span = nodes.inline("", "", *texts(opening), formula.deepcopy(), *texts(closing), classes=["together"])
                 line[place - bool(before) : place + 1 + bool(after)] = [*texts(head), span, *texts(tail)]
