@@ -337,7 +337,7 @@ def test_the_contents_open_and_close_on_a_phone(browser, site):
     page.context.close()
 
 
-def test_a_wide_equation_scrolls_by_keyboard(browser, site):
+def test_a_wide_equation_scrolls_by_keyboard_and_fades_where_it_goes_on(browser, site):
     page = open_page(browser, {"width": 320, "height": 700})
     page.goto(site + "book/notation.html")
     settle(page)
@@ -345,9 +345,14 @@ def test_a_wide_equation_scrolls_by_keyboard(browser, site):
     page.evaluate("node => { node.style.width = '120px'; node.style.flex = 'none'; }", box.element_handle())
     page.evaluate("dispatchEvent(new Event('resize'))")
     assert box.get_attribute("tabindex") == "0"
+    fades = [box.get_attribute("data-more-left") is not None, box.get_attribute("data-more-right") is not None]
+    assert fades == [False, True]
     box.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("node => node.scrollLeft > 0", arg=box.element_handle())
+    page.evaluate("node => { node.scrollLeft = node.scrollWidth; }", box.element_handle())
+    page.wait_for_function("node => !node.hasAttribute('data-more-right')", arg=box.element_handle())
+    assert box.get_attribute("data-more-left") is not None
     page.context.close()
 
 
