@@ -367,6 +367,8 @@ def test_gold_alignments_in_their_formats(tmp_path, text, first):
         ("0-0\n1-1\n", "line 2: the link 1-1 lies outside"),
         ("1 1 1\n3 1 1\n", "line 2: the link 1-1 lies outside"),
         ("0-0\n\0\n", "line 2: it holds a NUL byte"),
+        ("", "holds no link"),
+        ("\n\n", "holds no link"),
     ],
 )
 def test_wrong_gold_alignments_are_named(tmp_path, text, says):
