@@ -30,6 +30,7 @@ from attention_src.translate.saying import Sooner, largest, most_probable
 from attention_src.translate.settings import MODELS
 from attention_src.translate.speaking import Speaker, batches, looks
 from attention_src.widgets.base import unpack
+from tests.chapters import ROOT
 
 SENTENCES = ["s1 s2 s3.", "", "s4", "s5 s6 s7 s0 s1 s2", "  ", "s3 s3", "unseen"]
 
@@ -235,6 +236,43 @@ def test_a_reader_that_has_seen_enough_is_no_error(good, tmp_path):
     command = f"{sys.executable} -m attention_src.translate translate --run {good} --input {source} | head -n 1"
     done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("t1.\n", "", 141)
+
+
+FULL = """
+import resource, sys
+from attention_src.translate.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk, no file can grow
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "into", "code", "says"),
+    [
+        ("align", "> out", 2, "translate: a file: File too large; what was written before is whole\n"),
+        ("evaluate", "| :", 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_said_once(good, tmp_path, command, into, code, says):
+    (tmp_path / "pairs").write_text("s1.\tt1.\n")
+    (tmp_path / "full.py").write_text(FULL)
+    tool = f"{sys.executable} full.py {command} --run {good} --pairs pairs {into}"
+    done = subprocess.run(
+        ["bash", "-c", f"{tool}; exit ${{PIPESTATUS[0]}}"],
+        **{"cwd": tmp_path, "capture_output": True, "text": True},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+    )
+    assert (done.returncode, done.stderr) == (code, says)
+
+
+def test_who_stops_a_translation_is_not_told_of_training(good, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Speaker, "translate", stop)
+    (tmp_path / "in").write_text("s1.\n")
+    assert main(["translate", "--run", str(good), "--input", str(tmp_path / "in")]) == 130
+    assert capsys.readouterr().err == "translate: stopped\n"
 
 
 def test_what_is_no_file_is_not_replaced_by_one(good, tmp_path, capsys):
