@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -245,6 +246,21 @@ def test_the_server_takes_another_port_when_its_own_is_taken(tmp_path):
         with urllib.request.urlopen(f"http://127.0.0.1:{second.server_port}/") as answer:
             assert answer.read() == b"the book"
         second.shutdown()
+
+
+def test_a_server_beside_other_work_ends_with_it_also_by_an_error(tmp_path):
+    def break_off():
+        with serve.beside(tmp_path) as address, urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+            raise KeyError(address)
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyError) as caught:
+        break_off()
+    (address,) = caught.value.args
+    assert [one for one in set(threading.enumerate()) - before if "serve_forever" in one.name] == []
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address)
 
 
 @pytest.mark.parametrize(("error", "said"), [(ConnectionResetError("gone"), False), (ValueError("broken"), True)])
