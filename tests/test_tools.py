@@ -487,6 +487,12 @@ def test_the_plain_loops_compute_what_the_translator_of_chapter_05_does():
         assert plain.beam(batch) == bench_bahdanau.said(model, batch, bench_bahdanau.WIDTH)
 
 
+def test_the_corpus_of_a_benchmark_is_gone_at_its_end(tmp_path):
+    program = "from tools import bench_translate as b; b.PAIRS = 90; assert len(b.training().corpus) == 90"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.glob("bench*")) == []
+
+
 def test_no_benchmarks_is_an_error(tmp_path, capsys):
     assert bench.main(tmp_path) == 1
     assert "no function bench_" in capsys.readouterr().err
