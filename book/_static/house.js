@@ -135,8 +135,10 @@
         mine.style.setProperty("--at", `${100 * (slider.value - min) / (max - min)}%`);
       };
       slider.addEventListener("input", say);
-      answer.addEventListener("toggle", () => { slider.disabled = answer.open; });
+      const hold = () => { slider.disabled = answer.open; };
+      answer.addEventListener("toggle", hold);
       for (const part of [find(".guess"), find(".said"), mine]) part.hidden = false;
+      hold(); // Firefox keeps a slider held when the page is loaded again, though the answer is closed
       say();
     }
   }
