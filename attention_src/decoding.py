@@ -46,7 +46,7 @@ def greedy(step: Callable, state: Any, memory: Any, marks: Marks, longest: int) 
 
 @torch.no_grad()
 def beam(
-    step: Callable, state: Any, memory: Any, marks: Marks, longest: int, width: int, length_power: float = 1.0
+    step: Callable, state: Any, memory: Any, marks: Marks, longest: int | Tensor, width: int, length_power: float = 1.0
 ) -> list[Decoded]:
     """Keep the ``width`` best beginnings of each sentence; give the best whole one.
 
@@ -54,12 +54,14 @@ def beam(
     0 prefers short sentences, 1 compares the average per word. A sentence that reaches ``longest`` words is cut there.
 
     :param step: ``step(token, state, memory)`` gives an object with ``logits``, ``state`` and ``weights``
+    :param longest: the most words of every sentence, or a tensor with those of each
     """
-    if longest < 1:
-        raise ValueError(f"longest must be at least 1, but is {longest}")
+    batch, device = len(first_tensor(state)), first_tensor(state).device
+    limits = torch.as_tensor(longest, device=device).expand(batch)
+    if limits.min() < 1:
+        raise ValueError(f"longest must be at least 1, but is {int(limits.min())}")
     if width < 1:
         raise ValueError(f"width must be at least 1, but is {width}")
-    batch, device = len(first_tensor(state)), first_tensor(state).device
     rows = torch.arange(batch, device=device).repeat_interleave(width)
     state, memory = pick(state, rows), pick(memory, rows)
     token = torch.full((batch * width,), marks.begin, device=device)
@@ -68,20 +70,20 @@ def beam(
     done = torch.zeros(batch * width, dtype=torch.bool, device=device)
     length = torch.zeros(batch * width, device=device)
     trail: list[tuple[Tensor, Tensor, Tensor | None]] = []  # of every step: parent, token, the parents' weights
-    for _ in range(longest):
+    for _ in range(int(limits.max())):
         said = step(token, state, memory)
         parent, token, total = _extend(said.logits, total, done, width, marks.end)
         trail.append((parent, token, said.weights))
         state = pick(said.state, parent)  # all hypotheses of a sentence share its memory
         length = length[parent] + ~done[parent]
-        done = done[parent] | (token == marks.end)
+        done = done[parent] | (token == marks.end) | (length >= limits[rows])
         if done.all():
             break
     score = (total / length**length_power).view(batch, width)
     best = score.argmax(dim=1) + torch.arange(batch, device=device) * width
     tokens, looks = _trace(trail, best)
     looks = [None] * batch if looks is None else looks
-    found = zip(tokens.tolist(), total[best].tolist(), looks, strict=True)
+    found = zip(tokens.tolist(), total[best].tolist(), looks, limits.tolist(), strict=True)
     return [_until_end(*one, marks.end) for one in found]
 
 
@@ -111,8 +113,8 @@ def _trace(trail: list[tuple[Tensor, Tensor, Tensor | None]], rows: Tensor) -> t
     return torch.stack(tokens[::-1], dim=1), looked
 
 
-def _until_end(tokens: list[int], total: float, weights: Tensor | None, end: int) -> Decoded:
+def _until_end(tokens: list[int], total: float, weights: Tensor | None, limit: int, end: int) -> Decoded:
     """One sentence without its end mark, and with the weights of the steps up to the one that said the mark."""
-    said = tokens.index(end) + 1 if end in tokens else len(tokens)
+    said = min(tokens.index(end) + 1 if end in tokens else len(tokens), limit)
     words = [token for token in tokens[:said] if token != end]
     return Decoded(words, total, None if weights is None else weights[:said])

@@ -182,6 +182,11 @@ def test_places_become_links():
     )
 
 
+@each
+def test_each_issue_that_an_exhibit_names_has_its_link(one):
+    assert extension("museum").linked(one.seen).count("](https://") == len(re.findall(r"#\d", one.seen))
+
+
 def test_an_unknown_family_is_named():
     with pytest.raises(ValueError, match=r"family must be one of masks, .* but is 'mask'"):
         extension("museum").of_family("mask")

@@ -111,6 +111,18 @@ def test_sentences_do_not_disturb_each_other():
         assert alone.tokens == together[sentence].tokens
 
 
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("end", [0.0, -2.0, -1e9])  # sentences end by themselves, seldom, or never
+def test_each_sentence_can_have_its_own_longest(width, end):
+    table, limits = Table(batch=3, longest=6), torch.tensor([2, 6, 3])
+    table.logits[..., END] += end
+    together = beam(table.step, table.start(), table.source, MARKS, longest=limits, width=width)
+    for sentence, longest in enumerate(limits.tolist()):
+        (alone,) = beam(table.step, start(1), table.source[sentence : sentence + 1], MARKS, longest, width)
+        assert together[sentence][:2] == alone[:2]
+        assert_close(together[sentence].weights, alone.weights)
+
+
 def test_a_decoder_without_weights():
     table = Table(longest=6)
     step = lambda token, state, memory: table.step(token, state, memory)._replace(weights=None)  # noqa: E731

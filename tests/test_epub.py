@@ -1,6 +1,7 @@
 """Packing the book: small pages in, an EPUB out that a reading system can open."""
 
 import re
+import threading
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -101,8 +102,10 @@ def test_equations_are_mathml_with_their_source_as_words(files):
 def test_an_equation_that_mathjax_does_not_know_is_an_error(folder):
     wrong = folder / "wrong.html"
     wrong.write_text(PAGE % '<span class="math">\\(\\frac{1}\\)</span>', encoding="utf-8")
+    before = set(threading.enumerate())
     with pytest.raises(epub.Unreadable, match=r"wrong: MathJax did not understand '\\\\frac\{1\}'"):
         epub.read_pages(folder, {"root": "wrong"})
+    assert [one for one in set(threading.enumerate()) - before if "serve_forever" in one.name] == []
 
 
 def test_links_lead_to_pages_of_the_book_or_to_the_web_edition(files):

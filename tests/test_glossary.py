@@ -65,7 +65,7 @@ def build_pages(terms, page=PAGE, builder="html", **more):
 
 def links(built, page):
     """The terms that a page links, with the words of the links."""
-    return re.findall(r'<a class="[^"]*\bterm\b[^"]*" href="([^"]*)"[^>]*>(.*?)</a>', built.html(page))
+    return re.findall(r'<a class="[^"]*\bterm\b[^"]*" href="([^"]*)"[^>]*>(.*?)</a>', built.html(page), re.S)
 
 
 # --- the links -------------------------------------------------------------------------------------------------------
@@ -82,6 +82,15 @@ def test_the_first_use_of_each_term_is_linked_and_nothing_else(terms):
     assert "<strong><a class" in built.html("02_bottleneck")
     assert links(built, "03_attention") == [("words.html#term-soft-key", "soft key")]
     assert links(built, "notes") == links(built, "words") == []
+
+
+def test_a_term_may_be_cut_by_the_end_of_a_line(terms):
+    built = build_pages(terms, "# Page\n\nThe Tab\nkey is none.\nA soft\nkey, and a *key\ncache*.\n\nThe key.\n")
+    assert links(built, "02_bottleneck") == [
+        ("words.html#term-soft-key", "soft\nkey"),
+        ("words.html#term-key-cache", "key\ncache"),
+        ("words.html#term-key", "key"),
+    ]
 
 
 def test_a_chapter_in_which_the_word_means_something_else_has_no_link(terms):

@@ -41,6 +41,17 @@ def test_a_guess_is_shown_beside_the_measurement(browser, site):
         assert box.locator("b.mine").is_visible()
 
 
+def test_a_slider_that_was_held_is_free_again_when_the_page_is_loaded_again(browser, site):
+    def held(page):  # as Firefox hands it on
+        def answer(route):
+            route.fulfill(body=route.fetch().text().replace('<input type="range"', '<input type="range" disabled'))
+
+        page.route(site + PAGE, answer)
+
+    with opened(browser, site + PAGE, None, quiet=False, before=held) as page:
+        assert page.locator(GUESS).first.get_by_role("slider").is_enabled()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_questions_fit_a_phone_and_axe_finds_nothing(browser, site, scheme):
     with opened(

@@ -303,6 +303,16 @@ def test_the_address_of_the_site_leads_to_the_front_page(browser, site):
     page.context.close()
 
 
+def test_an_address_that_is_no_code_of_a_text_harms_nothing(browser, site):
+    page = open_page(browser, DESKTOP)
+    record = watch(page)
+    page.goto(site + "book/notation.html#100%")
+    settle(page)
+    assert page.locator("#contents a[aria-current=page]").inner_text().endswith("Notation")
+    assert record.problems(site) == []
+    page.context.close()
+
+
 def test_the_reader_chooses_the_colours(browser, site):
     page = open_page(browser, DESKTOP)
     page.goto(site + "book/index.html")

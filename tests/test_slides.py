@@ -64,15 +64,31 @@ def test_nothing_is_cut_off_and_exercises_are_left_out(site, chapter):
 def test_keys_turn_the_sheets_but_not_while_a_figure_has_them(deck):
     tops = "sheets => sheets.findIndex(sheet => Math.abs(sheet.getBoundingClientRect().top) < 2)"
     seen = []
-    for key in ("Home", "ArrowRight", "PageDown", "ArrowDown", "ArrowLeft", "PageUp", "End"):
+    for key in ("Home", "ArrowRight", "PageDown", "ArrowRight", "ArrowDown", "PageUp", "Space", "Shift+Space", "End"):
         deck.keyboard.press(key)
         seen.append(deck.locator(".slide").evaluate_all(tops))
-    assert seen == [0, 1, 2, 3, 2, 1, deck.locator(".slide").count() - 1]
+    assert seen == [0, 1, 2, 3, 4, 3, 4, 3, deck.locator(".slide").count() - 1]
     deck.locator(".wa-live").scroll_into_view_if_needed()
     deck.locator(".wa-live[data-live] input").first.focus()
     before = deck.evaluate("scrollY")
     deck.keyboard.press("ArrowRight")
     assert deck.evaluate("scrollY") == before
+
+
+@pytest.mark.parametrize(("down", "up"), [("PageDown", "PageUp"), ("ArrowDown", "ArrowUp")])
+def test_the_rest_of_a_sheet_that_is_higher_than_the_wall_comes_before_the_next(site, down, up):
+    page = slides(site, f"{CHAPTER}.html?slides")
+    page.wait_for_timeout(300)  # the last letters and equations may still change a height
+    tall = page.locator(".slide").nth(2)
+    assert "tall" in tall.get_attribute("class")
+    rest = tall.bounding_box()["height"] - WALL["height"]
+    assert 9 < rest < 0.8 * WALL["height"]  # one key leads to its end
+    tops = []
+    for key in ("Home", "ArrowRight", "ArrowRight", down, up, down, down):
+        page.keyboard.press(key)
+        tops.append(tall.bounding_box()["y"])
+    assert tops[2:] == pytest.approx([0, -rest, 0, -rest, -rest - WALL["height"]], abs=2)
+    page.close()
 
 
 def test_a_page_that_does_not_ask_for_slides_has_none(site):

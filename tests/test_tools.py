@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -247,6 +248,21 @@ def test_the_server_takes_another_port_when_its_own_is_taken(tmp_path):
         second.shutdown()
 
 
+def test_a_server_beside_other_work_ends_with_it_also_by_an_error(tmp_path):
+    def break_off():
+        with serve.beside(tmp_path) as address, urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+            raise KeyError(address)
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyError) as caught:
+        break_off()
+    (address,) = caught.value.args
+    assert [one for one in set(threading.enumerate()) - before if "serve_forever" in one.name] == []
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address)
+
+
 @pytest.mark.parametrize(("error", "said"), [(ConnectionResetError("gone"), False), (ValueError("broken"), True)])
 def test_the_server_is_silent_only_about_a_browser_that_breaks_off(tmp_path, capsys, error, said):
     with serve.server(0, tmp_path) as running:
@@ -469,6 +485,12 @@ def test_the_plain_loops_compute_what_the_translator_of_chapter_05_does():
     with torch.no_grad():
         assert plain.greedy(batch) == bench_bahdanau.said(model, batch, 1)
         assert plain.beam(batch) == bench_bahdanau.said(model, batch, bench_bahdanau.WIDTH)
+
+
+def test_the_corpus_of_a_benchmark_is_gone_at_its_end(tmp_path):
+    program = "from tools import bench_translate as b; b.PAIRS = 90; assert len(b.training().corpus) == 90"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.glob("bench*")) == []
 
 
 def test_no_benchmarks_is_an_error(tmp_path, capsys):

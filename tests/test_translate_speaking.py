@@ -30,6 +30,7 @@ from attention_src.translate.saying import Sooner, largest, most_probable
 from attention_src.translate.settings import MODELS
 from attention_src.translate.speaking import Speaker, batches, looks
 from attention_src.widgets.base import unpack
+from tests.chapters import ROOT
 
 SENTENCES = ["s1 s2 s3.", "", "s4", "s5 s6 s7 s0 s1 s2", "  ", "s3 s3", "unseen"]
 
@@ -158,12 +159,20 @@ def test_each_sentence_is_said_as_if_it_were_alone(runs, model, width):
         source = torch.tensor([speaker.encode(0, speaker.cut(0, line))])
         memory, state = speaker.model.encode(source, torch.ones_like(source, dtype=torch.bool))
         longest = 2 * source.shape[1] + 10
-        (alone,) = beam(speaker.model.step, state, memory, Marks(BEGIN, END), max(longest, len(one.target)), width)
+        (alone,) = beam(speaker.model.step, state, memory, Marks(BEGIN, END), longest, width)
         said = [number for number in alone.tokens if number > BEGIN]
-        assert speaker.encode(1, one.target)[: len(said)] == said[: len(one.target)]
-        if one.weights is not None and len(said) == len(one.target):
+        assert speaker.encode(1, one.target) == said
+        if one.weights is not None:
             kept = [place for place, number in enumerate(alone.tokens) if number > BEGIN]
             assert_close(one.weights, alone.weights[kept])
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_sentence_that_does_not_end_is_cut_at_its_own_limit(runs, width):
+    speaker = Speaker(load(runs["luong"]))
+    speaker.model.readout.bias.data[END] = -1e4
+    speaker.spoken = lambda source, numbers, weights: (len(source), len(numbers))
+    assert speaker.translate(["s1", "s1 s2 s3 s4 s5"], width, quiet) == [(1, 12), (5, 20)]
 
 
 def test_the_tool_learns_a_small_language(good, tmp_path, capsys, monkeypatch):
@@ -235,6 +244,43 @@ def test_a_reader_that_has_seen_enough_is_no_error(good, tmp_path):
     command = f"{sys.executable} -m attention_src.translate translate --run {good} --input {source} | head -n 1"
     done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("t1.\n", "", 141)
+
+
+FULL = """
+import resource, sys
+from attention_src.translate.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk, no file can grow
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "into", "code", "says"),
+    [
+        ("align", "> out", 2, "translate: a file: File too large; what was written before is whole\n"),
+        ("evaluate", "| :", 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_said_once(good, tmp_path, command, into, code, says):
+    (tmp_path / "pairs").write_text("s1.\tt1.\n")
+    (tmp_path / "full.py").write_text(FULL)
+    tool = f"{sys.executable} full.py {command} --run {good} --pairs pairs {into}"
+    done = subprocess.run(
+        ["bash", "-c", f"{tool}; exit ${{PIPESTATUS[0]}}"],
+        **{"cwd": tmp_path, "capture_output": True, "text": True},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+    )
+    assert (done.returncode, done.stderr) == (code, says)
+
+
+def test_who_stops_a_translation_is_not_told_of_training(good, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Speaker, "translate", stop)
+    (tmp_path / "in").write_text("s1.\n")
+    assert main(["translate", "--run", str(good), "--input", str(tmp_path / "in")]) == 130
+    assert capsys.readouterr().err == "translate: stopped\n"
 
 
 def test_what_is_no_file_is_not_replaced_by_one(good, tmp_path, capsys):
@@ -367,6 +413,8 @@ def test_gold_alignments_in_their_formats(tmp_path, text, first):
         ("0-0\n1-1\n", "line 2: the link 1-1 lies outside"),
         ("1 1 1\n3 1 1\n", "line 2: the link 1-1 lies outside"),
         ("0-0\n\0\n", "line 2: it holds a NUL byte"),
+        ("", "holds no link"),
+        ("\n\n", "holds no link"),
     ],
 )
 def test_wrong_gold_alignments_are_named(tmp_path, text, says):

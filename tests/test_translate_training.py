@@ -255,7 +255,7 @@ def whole(pairs, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("step", [0, 1, 4, 9, 15])
-def test_a_run_that_stopped_goes_on_to_the_same_bits(pairs, tmp_path, whole, step, monkeypatch):
+def test_a_run_that_stopped_goes_on_to_the_same_bits(pairs, tmp_path, whole, step, monkeypatch, capsys):
     plain = Training.step
 
     def stop(self, rows):
@@ -265,6 +265,7 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(pairs, tmp_path, whole, ste
 
     monkeypatch.setattr(Training, "step", stop)
     assert train("--pairs", pairs, "--out", tmp_path, *TINY, "--epochs", 4) == 130
+    assert capsys.readouterr().err.endswith("translate: stopped; train --resume goes on\n")
     monkeypatch.undo()
     assert train("--resume", "--out", tmp_path) == 0
     assert same(tmp_path, whole)

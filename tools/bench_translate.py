@@ -6,6 +6,8 @@ layer once over all steps, padding too, and uses Adam as it comes. Both train fo
 twentieth; this takes some minutes. Times are those of the processor, so that other programs disturb them less.
 """
 
+import atexit
+import shutil
 import statistics
 import tempfile
 import time
@@ -34,6 +36,7 @@ TURNS, ROUNDS, SENTENCES = 20, 3, 1000
 def training() -> Training:
     """A run on random sentences whose words are as frequent as words are."""
     draw, folder = np.random.default_rng(0), Path(tempfile.mkdtemp(prefix="bench-translate-"))
+    atexit.register(shutil.rmtree, folder)
     lengths = draw.integers(SHORTEST, LONGEST + 1, PAIRS)
     sides = []
     for words in WORDS:

@@ -10,7 +10,6 @@ import json
 import posixpath
 import re
 import sys
-import threading
 import uuid
 import zipfile
 from dataclasses import dataclass, field
@@ -190,25 +189,21 @@ def files_of(chapters: list[Chapter], folder: Path, about: dict[str, str], cover
 def read_pages(folder: Path, toc: dict, site: str = "") -> list[Chapter]:
     """Convert the pages of ``toc`` that lie in ``folder``, the built site."""
     order = contents(toc)
-    with serve.server(0, folder) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{running.server_port}/"
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
-            window = browser.new_page()
-            window.goto(base + "_static/mathjax/tex-chtml.js")  # from this server, so that it may fetch pages of it
-            window.evaluate(
-                "settings => { window.MathJax = { ...settings, startup: { typeset: false } } }", mathjax_settings()
-            )
-            window.add_script_tag(url=base + "_static/mathjax/tex-chtml.js")
-            window.evaluate("() => MathJax.startup.promise")
-            chapters = []
-            for name, level, part in order:
-                chapter = convert(window, base, name, [other for other, *_ in order], site)
-                chapter.level, chapter.part = level, part
-                chapters.append(chapter)
-            browser.close()
-        running.shutdown()
+    with serve.beside(folder) as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
+        window = browser.new_page()
+        window.goto(base + "_static/mathjax/tex-chtml.js")  # from this server, so that it may fetch pages of it
+        window.evaluate(
+            "settings => { window.MathJax = { ...settings, startup: { typeset: false } } }", mathjax_settings()
+        )
+        window.add_script_tag(url=base + "_static/mathjax/tex-chtml.js")
+        window.evaluate("() => MathJax.startup.promise")
+        chapters = []
+        for name, level, part in order:
+            chapter = convert(window, base, name, [other for other, *_ in order], site)
+            chapter.level, chapter.part = level, part
+            chapters.append(chapter)
+        browser.close()
     return chapters
 
 

@@ -1,7 +1,6 @@
 """Print the whole book to one PDF file."""
 
 import sys
-import threading
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -106,28 +105,25 @@ def wait_for_everything(page: Page) -> None:
 
 def print_pdf(folder: Path, target: Path, site: str = "") -> None:
     """Open the book that lies in ``folder`` as one page, in the light theme, and print it to ``target``."""
-    with serve.server(0, folder) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
-            page = browser.new_page(color_scheme="light")
-            page.set_default_timeout(PATIENCE)
-            page.goto(f"http://127.0.0.1:{running.server_port}/{at_the_top(folder)}", wait_until="load")
-            page.evaluate("document.title = document.querySelector('h1').firstChild.textContent")
-            lay_out(page, site)
-            page.pdf(
-                path=target,
-                format="A4",
-                margin=MARGIN,
-                print_background=True,
-                display_header_footer=True,
-                header_template="<div></div>",
-                footer_template=FOOTER,
-                outline=True,
-                tagged=True,
-            )
-            browser.close()
-        running.shutdown()
+    with serve.beside(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_or_install(), args=list(ARGUMENTS))
+        page = browser.new_page(color_scheme="light")
+        page.set_default_timeout(PATIENCE)
+        page.goto(address + at_the_top(folder), wait_until="load")
+        page.evaluate("document.title = document.querySelector('h1').firstChild.textContent")
+        lay_out(page, site)
+        page.pdf(
+            path=target,
+            format="A4",
+            margin=MARGIN,
+            print_background=True,
+            display_header_footer=True,
+            header_template="<div></div>",
+            footer_template=FOOTER,
+            outline=True,
+            tagged=True,
+        )
+        browser.close()
 
 
 def at_the_top(folder: Path) -> str:

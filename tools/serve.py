@@ -1,8 +1,11 @@
 """Serve the built book on this machine until it is interrupted."""
 
+import contextlib
 import functools
 import http.server
 import sys
+import threading
+from collections.abc import Iterator
 
 from tools.book import HTML
 
@@ -32,6 +35,19 @@ def server(port: int = PORT, folder=HTML) -> Server:
         return Server(("127.0.0.1", port), handler)
     except OSError:
         return Server(("127.0.0.1", 0), handler)
+
+
+@contextlib.contextmanager
+def beside(folder) -> Iterator[str]:
+    """Serve ``folder`` while other work is done, and give its address; an error in the work ends the server too."""
+    with server(0, folder) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}/"
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 def main() -> int:

@@ -36,18 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     try:
         asked.run(asked)
+        sys.stdout.flush()
     except BadInputError as error:
         return refuse(str(error))
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        write_nowhere()
         return 141
     except OSError as error:
-        path = error.filename2 or error.filename or "a file"
-        return refuse(f"{path}: {error.strerror or error}; what was written before is whole")
+        path = error.filename2 or error.filename
+        if not path:
+            write_nowhere()
+        return refuse(f"{path or 'a file'}: {error.strerror or error}; what was written before is whole")
     except KeyboardInterrupt:
-        print("translate: stopped; train --resume goes on", file=sys.stderr)
+        print("translate: stopped" + "; train --resume goes on" * (asked.run is run_train), file=sys.stderr)
         return 130
     return 0
+
+
+def write_nowhere() -> None:
+    """Let standard output go: else Python tries again at its end, complains, and gives a code of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refuse(message: str) -> int:

@@ -36,6 +36,8 @@ def read_gold(path: Path, sizes: Sequence[tuple[int, int]], first: int | None = 
         if isinstance(line, BadInputError):
             raise line
         rows.append((number, line.split()))
+    if not any(row for _, row in rows):
+        raise BadInputError(f"{path} holds no link: there is nothing to compare with")
     naacl = all(len(row) > 2 and all(map(str.isdecimal, row[:3])) for _, row in rows if row)
     gold = Gold([set() for _ in sizes], [set() for _ in sizes])
     if not naacl and len(rows) != len(sizes):

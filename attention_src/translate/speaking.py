@@ -79,11 +79,11 @@ class Speaker:
             rows = [tokens[place] for place in places]
             source, mask = pad([self.encode(0, one) for one in rows])
             memory, state = self.says.encode(source.to(self.device), mask.to(self.device))
-            limits = [self.limit(len(one)) for one in rows]
+            limits = torch.tensor([self.limit(len(one)) for one in rows], device=self.device)
             if width == 1:
-                found = most_probable(self.says.step, state, memory, torch.tensor(limits, device=self.device))
+                found = most_probable(self.says.step, state, memory, limits)
             else:
-                found = beam(self.says.step, state, memory, Marks(BEGIN, END), max(limits), width)
+                found = beam(self.says.step, state, memory, Marks(BEGIN, END), limits, width)
             for place, row, one in zip(places, rows, found, strict=True):
                 said[place] = self.spoken(row, one.tokens, one.weights)
         return said

@@ -204,7 +204,7 @@ class Training:
         self.state.words += words
         return words
 
-    def sum_of_losses(self, corpus: Corpus, rows: np.ndarray, counted: bool = True) -> torch.Tensor:
+    def sum_of_losses(self, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
         """The sum of -log p over the words of this process's rows."""
         mine, counts = self.world.share(rows)
         device = self.world.device

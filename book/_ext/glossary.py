@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -87,7 +88,7 @@ def _folded(form: str) -> str:
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds terms in text: whole words, the longest form first, the first letter large or small."""
+    """Finds terms in text: whole words, the longest form first, the first letter large or small, lines cut anywhere."""
 
     pattern: re.Pattern
     owners: dict[str, Term]  # a phrase in which a word means something else belongs to no term
@@ -95,7 +96,7 @@ class Finder:
     def find(self, text: str) -> Iterator[tuple[int, int, Term]]:
         """Yield where each term begins and ends."""
         for match in self.pattern.finditer(text):
-            term = self.owners.get(_folded(match[0]))
+            term = self.owners.get(_folded(" ".join(match[0].split())))
             if term:
                 yield *match.span(), term
 
@@ -107,11 +108,14 @@ def finder(terms: tuple[Term, ...]) -> Finder:
     forms = {*owners, *(_folded(phrase) for term in terms for phrase in term.but_not)}
     longest_first = sorted(forms, key=len, reverse=True)
     written = "|".join(f"[{form[0]}{form[0].upper()}]{re.escape(form[1:])}" for form in longest_first)
+    written = written.replace(r"\ ", r"\s+")
     return Finder(re.compile(rf"(?<![\w-])(?:{written})(?![\w-])"), owners)
 
 
 def running_text(node: nodes.Element) -> Iterator[nodes.Text]:
-    """Yield the texts in ``node`` that may hold a link to a term."""
+    """Yield the texts in ``node`` that may hold a link to a term; lines, which the parser keeps apart, become one."""
+    runs = groupby(node.children, lambda child: isinstance(child, nodes.Text))
+    node[:] = [part for lines, run in runs for part in ([nodes.Text("".join(run))] if lines else run)]
     for child in list(node.children):
         if isinstance(child, nodes.Text):
             yield child

@@ -85,10 +85,14 @@
     for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", scrollers);
   }
 
+  function target(hash) {
+    try { return document.getElementById(decodeURIComponent(hash.slice(1))); } catch { /* an address may hold any % */ }
+  }
+
   function currentSection() {
     const links = new Map();
     for (const link of document.querySelectorAll(".here a[href^='#']")) {
-      const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      const section = target(link.hash);
       if (section) links.set(section, link);
     }
     if (!links.size) return;
@@ -110,9 +114,8 @@
 
   // A link into a closed answer opens it.
   function openTarget() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const closed = target && target.closest("details:not([open])");
-    if (closed) { closed.open = true; target.scrollIntoView(); }
+    const place = target(location.hash), closed = place?.closest("details:not([open])");
+    if (closed) { closed.open = true; place.scrollIntoView(); }
   }
 
   // A guess before the measurement: it can be moved until the reader asks for the number.
@@ -132,8 +135,10 @@
         mine.style.setProperty("--at", `${100 * (slider.value - min) / (max - min)}%`);
       };
       slider.addEventListener("input", say);
-      answer.addEventListener("toggle", () => { slider.disabled = answer.open; });
+      const hold = () => { slider.disabled = answer.open; };
+      answer.addEventListener("toggle", hold);
       for (const part of [find(".guess"), find(".said"), mine]) part.hidden = false;
+      hold(); // Firefox keeps a slider held when the page is loaded again, though the answer is closed
       say();
     }
   }

@@ -61,17 +61,22 @@
     }
   }
 
+  // A key leads to the next sheet or the one before, but one that points down or up first through a tall sheet.
   function turn(event) {
     if (event.target.closest(".wa-live, input, select, textarea, button") || event.ctrlKey || event.metaKey || event.altKey) return;
     const sheets = [...document.querySelectorAll(".slide")];
     const here = sheets.findIndex((sheet) => sheet.getBoundingClientRect().bottom > innerHeight / 2);
+    const key = event.key === " " ? (event.shiftKey ? "PageUp" : "PageDown") : event.key;
     const to = {
-      ArrowRight: here + 1, ArrowDown: here + 1, PageDown: here + 1, " ": here + 1,
+      ArrowRight: here + 1, ArrowDown: here + 1, PageDown: here + 1,
       ArrowLeft: here - 1, ArrowUp: here - 1, PageUp: here - 1, Home: 0, End: sheets.length - 1,
-    }[event.key];
-    if (event.key === "Escape") location.search = "";
+    }[key];
+    if (key === "Escape") location.search = "";
     if (to === undefined) return;
     event.preventDefault();
+    const { top, bottom } = sheets[here].getBoundingClientRect(), far = 0.8 * innerHeight;
+    const rest = key.endsWith("Down") ? bottom - innerHeight : key.endsWith("Up") ? -top : 0;
+    if (rest > 1) return scrollBy(0, Math.min(rest, far) * (to - here));
     sheets[Math.max(0, Math.min(to, sheets.length - 1))].scrollIntoView();
   }
 
