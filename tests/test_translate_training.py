@@ -126,6 +126,10 @@ def test_the_way_back_through_all_steps_is_the_gradient():
     shapes += [(asked, hidden), (asked,), (3 * hidden, mixed), (3 * hidden, hidden), (3 * hidden,)]
     given = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(lambda *given: Recurrence.apply(*given[:4], mask, *given[4:]), given)
+    states, _ = Recurrence.apply(*given[:4], mask, *given[4:])
+    (slope,) = torch.autograd.grad(states.sum(), given[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):  # a second one would be wrong without a word
+        slope.sum().backward()
 
 
 @pytest.mark.parametrize("model", MODELS)

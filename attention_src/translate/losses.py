@@ -7,6 +7,7 @@ done for all steps at once.
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ..bahdanau import Bahdanau
 from ..data.batches import Batch
@@ -60,6 +61,7 @@ class SummedLoss(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(context, slope: Tensor) -> tuple:
         """Scale the gradients."""
         return *(gradient * slope for gradient in context.saved_tensors), None
@@ -134,6 +136,7 @@ class Recurrence(torch.autograd.Function):
         return states, contexts
 
     @staticmethod
+    @once_differentiable
     def backward(context, of_states, of_contexts):
         """Go back through all steps; then make the gradients of the weights."""
         first, key, value, query, compare, context_weight, state_weight, *kept = context.saved_tensors
