@@ -831,7 +831,7 @@ EXHIBITS = (
         broken=log_of_zero,
         test=logits_far_apart_cost_what_they_should,
         check="empty and extreme",
-        symptom="In float32 $e^{-200}$ is 0, and its log is minus infinity. Smoothing gives *each* word a share, so "
+        symptom="In float32 exp(−200) is 0, and its log is minus infinity. Smoothing gives *each* word a share, so "
         "one word far behind makes the whole loss infinite. 10 is right.",
         lives="Without smoothing only the true word's probability counts, and it is seldom 0. Early in training no "
         "logit is 200 away.",
