@@ -210,8 +210,9 @@ class WholeLedger(ClaimsDirective):
         line = nodes.paragraph("", "Said in ", classes=["shown"])
         for number, (note, words) in enumerate(claim.place.items()):
             line += nodes.Text(" and " if number else "")
+            within = words.replace("“", "‘").replace("”", "’")
             line += nodes.Text(f"note{SPACE}{ledger.notes[note]['file']}, ")
-            line += nodes.raw("", f'<span lang="zh">“{html.escape(words)}”</span>', format="html")
+            line += nodes.raw("", f'<span lang="zh">“{html.escape(within)}”</span>', format="html")
         line += nodes.Text(".")
         return line
 

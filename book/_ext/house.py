@@ -314,9 +314,22 @@ def is_needed(asset, body: str) -> bool:
     return all(mark in body for start, mark in ONLY_WITH.items() if name.startswith(start))
 
 
+def breakable(code: str) -> str:
+    """Long code with the places at which a line may end: else a narrow page breaks it within a word.
+
+    >>> breakable("tests/test_x.py::test_y")
+    'tests/<wbr>test_<wbr>x.<wbr>py::<wbr>test_<wbr>y'
+    """
+    return re.sub(r"([/_.]|::)(?=\w)", r"\1<wbr>", code)
+
+
 def repaired(body: str, pagename: str) -> str:
-    """Return the page's HTML without what Sphinx and its extensions write against the rules of accessibility."""
+    """Return the page's HTML without what Sphinx and its extensions write against the rules of accessibility.
+
+    Long code may break where its words end.
+    """
     body = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    body = re.sub(r'(<span class="pre">)([^<]{23,})(?=</span>)', lambda found: found[1] + breakable(found[2]), body)
     if pagename == "_modules/index":  # lists within lists, but not within their items
         head, opening, items = body.partition("<ul>")
         body = head + opening + re.sub("</?ul>", "", items) + "</ul>"
