@@ -28,10 +28,10 @@ def test_a_percent_sign_stays_on_the_line_of_its_number(tmp_path):
 
 
 def test_short_code_is_marked_and_long_code_may_break(tmp_path):
-    page = "# Code\n\n`--source a.en` and `attention_src.experiments.results`.\n"
+    page = "# Code\n\n`(N, T)`, `--source a.en --target a.fr` and `attention_src.experiments.results`.\n"
     html = build(tmp_path, {"index.md": page}, extensions=("spacing",)).html("index")
-    short = ["short" in kind for kind in re.findall(r'<code class="([^"]+)">', html)]
-    assert short == [True, False]
+    kinds = [set(kind.split()) & {"whole", "short"} for kind in re.findall(r'<code class="([^"]+)">', html)]
+    assert kinds == [{"whole"}, {"short"}, set()]
 
 
 @pytest.mark.parametrize(

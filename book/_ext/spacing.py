@@ -33,10 +33,10 @@ class KeepShortCode(SphinxTransform):
     default_priority = 850
 
     def apply(self, **kwargs):
-        """Give such code a class."""
+        """Give such code a class: code that is short as a whole, and code of short words."""
         for code in self.document.findall(nodes.literal):
             if max(map(len, code.astext().split()), default=0) <= LONGEST:
-                code["classes"].append("short")
+                code["classes"].append("whole" if len(code.astext()) <= LONGEST else "short")
 
 
 class KeepMarksWithMaths(SphinxTransform):
@@ -102,4 +102,4 @@ def setup(app):
     app.add_transform(KeepMarksWithMaths)
     app.add_transform(KeepNames)
     app.add_transform(KeepShortCode)
-    return {"version": "1", "env_version": 4, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 5, "parallel_read_safe": True, "parallel_write_safe": True}
