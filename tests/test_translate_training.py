@@ -452,6 +452,16 @@ def test_each_row_belongs_to_one_process():
     assert [(part.tolist(), counts) for part, counts in shares] == [([5], True), ([7], True), ([2], True), ([5], False)]
 
 
+def test_a_process_without_a_row_counts_nothing(whole):
+    run = load(whole)
+    session = Training(run, Pairs.of(run, run.read_again()), World())
+    session.world = World(rank=3, size=4)
+    total = session.sum_of_losses(session.corpus, np.array([0, 1]))
+    assert total.item() == 0
+    total.backward()  # the other processes wait for its gradients
+    assert [name for name, one in session.model.named_parameters() if one.grad is None or one.grad.any()] == []
+
+
 # Devices
 
 
