@@ -40,6 +40,7 @@ def test_short_code_is_marked_and_long_code_may_break(tmp_path):
         ("It is $x$, and $y$.", [("x", ","), ("y", ".")]),
         ("Of ($x$) one, $n$-th, $x$.", [("(x)", ""), ("n", "-th,"), ("x", ".")]),
         ("No $x$ here, $y$ *there*.", []),
+        ("From $a$–$b$, *far*$c$, $d$**near**.", [("a–", ""), ("b", ","), ("c", ",")]),
         ("Both local-m and local-p, not a well-known one.", [("local-m", ""), ("local-p", "")]),
         ("The link not–ne, but `a-b` and $c-d$ are.", [("not–ne", "")]),
     ],
@@ -51,4 +52,4 @@ def test_a_formula_keeps_its_marks_and_a_name_its_letters(tmp_path, text, kept):
         r'<span class="together">((?:<span class="math[^>]*>.*?</span>|[^<])*)</span>', built.html("index")
     )
     assert [re.sub(r"<[^>]+>|\\[()]", "", span) for span in spans] == ["".join(one) for one in kept]
-    assert built.text("index").count("one") == text.count("one")
+    assert all(built.text("index").count(word) >= text.count(word) for word in ("one", "far", "near"))

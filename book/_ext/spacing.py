@@ -54,7 +54,8 @@ class KeepMarksWithMaths(SphinxTransform):
             closing, tail = cut(after, r"(?s)([^\s]{0,6}(?=\s|$)|[.,;:)\]”’]*)(.*)")
             if opening or closing:
                 span = nodes.inline("", "", *texts(opening), formula.deepcopy(), *texts(closing), classes=["together"])
-                line[place - bool(before) : place + 1 + bool(after)] = [*texts(head), span, *texts(tail)]
+                taken = slice(place - bool(head + opening), place + 1 + bool(closing + tail))
+                line[taken] = [*texts(head), span, *texts(tail)]
 
 
 def texts(text: str) -> list[nodes.Text]:
@@ -102,4 +103,4 @@ def setup(app):
     app.add_transform(KeepMarksWithMaths)
     app.add_transform(KeepNames)
     app.add_transform(KeepShortCode)
-    return {"version": "1", "env_version": 5, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 6, "parallel_read_safe": True, "parallel_write_safe": True}
