@@ -1,10 +1,7 @@
 """Helpers for tests in a real browser: serve a folder, start Chromium, open a page and write down what it does."""
 
 import contextlib
-import functools
-import http.server
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +11,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from attention_src.widgets import base
 from tools.browser import ARGUMENTS, find_or_install
+from tools.serve import Quiet, beside
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
@@ -21,7 +19,7 @@ DESKTOP = {"width": 1300, "height": 900}
 PHONE = {"width": 375, "height": 740}
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
+class Handler(Quiet):
     """Serves files below a sub-path, as a site that shares its host with others; everything else is not found."""
 
     prefix = "/"
@@ -31,24 +29,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         inside = path.startswith(self.prefix)
         return super().translate_path("/" + path.removeprefix(self.prefix) if inside else "/.outside-the-site")
 
-    def log_message(self, *args) -> None:
-        """Say nothing."""
-
 
 @contextlib.contextmanager
 def serve(folder: Path, prefix: str = "/") -> Iterator[str]:
     """Serve ``folder`` on a free port of this machine below ``prefix``; the address ends with a slash."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"folder must be a folder with files to serve, but {folder} is none; run: make book")
-    handler = type("Handler", (Handler,), {"prefix": prefix})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}{prefix}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with beside(folder, type("Handler", (Handler,), {"prefix": prefix})) as address:
+        yield address.removesuffix("/") + prefix
 
 
 @contextlib.contextmanager

@@ -28,9 +28,9 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def server(port: int = PORT, folder=HTML) -> Server:
+def server(port: int = PORT, folder=HTML, kind: type[Quiet] = Quiet) -> Server:
     """Return a server for ``folder`` on ``port``, or on any free port if that one is taken."""
-    handler = functools.partial(Quiet, directory=str(folder))
+    handler = functools.partial(kind, directory=str(folder))
     try:
         return Server(("127.0.0.1", port), handler)
     except OSError:
@@ -38,9 +38,9 @@ def server(port: int = PORT, folder=HTML) -> Server:
 
 
 @contextlib.contextmanager
-def beside(folder) -> Iterator[str]:
+def beside(folder, kind: type[Quiet] = Quiet) -> Iterator[str]:
     """Serve ``folder`` while other work is done, and give its address; an error in the work ends the server too."""
-    with server(0, folder) as running:
+    with server(0, folder, kind) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         try:
